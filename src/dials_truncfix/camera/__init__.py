@@ -1,0 +1,1 @@
+"""Detector physics shared by simulation and dose work."""

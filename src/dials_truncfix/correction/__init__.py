@@ -1,0 +1,1 @@
+"""The truncation correction: arrays in, arrays out."""

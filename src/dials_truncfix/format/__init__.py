@@ -1,0 +1,1 @@
+"""dxtbx format classes over :mod:`dials_truncfix.io`."""

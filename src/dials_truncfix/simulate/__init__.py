@@ -1,0 +1,1 @@
+"""Simulated sweeps whose truth is known."""
