@@ -1,0 +1,55 @@
+"""Write a file so that it is either complete or absent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Union
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+@contextlib.contextmanager
+def atomic_write(path: PathLike, *, fsync: bool = False) -> Iterator[BinaryIO]:
+    """Open a temporary file that takes the name `path` when the block succeeds.
+
+    The temporary file lies in the same folder, because a rename is only
+    atomic within one file system. Any exception, an interrupt included,
+    removes it and leaves a previous file of that name as it was.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Name of the finished file.
+    fsync : bool
+        Wait until the data are on the disk before the rename.
+
+    Yields
+    ------
+    BinaryIO
+        Binary file object, open for writing (and seeking).
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to or the disk is full.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    # "x" keeps the permissions that the user's umask asks for, which
+    # tempfile.mkstemp would not.
+    stream = open(temporary, "xb")
+    try:
+        with stream:
+            yield stream
+            stream.flush()
+            if fsync:
+                os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
