@@ -1,0 +1,54 @@
+# Every target stands on one environment step, which makes .venv or finds it ready.
+
+PYTHON := .venv/bin/python
+ENVIRONMENT := sh scripts/environment.sh
+# Options for pytest, such as PYTEST_ARGS="-x tests/io".
+PYTEST_ARGS ?=
+# Commands that our commands start have to be those of the same environment.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help environment demo test test-newest check bench docs lint clean
+
+help:
+	@echo "make demo         simulate a truncated sweep, repair it, compare with the truth"
+	@echo "make test         run the tests"
+	@echo "make test-newest  run the tests on the newest DIALS, in a separate Debian root"
+	@echo "make check        run lint and all tests, the slow ones too"
+	@echo "make bench        time the program against its peers"
+	@echo "make docs         build the documentation: docs/_build/html/index.html"
+	@echo "make lint         ruff check, ruff format --check, mypy"
+	@echo "make environment  only make the environment, .venv"
+	@echo "make clean        remove what the other targets made, except .venv and .newest"
+
+environment:
+	@$(ENVIRONMENT)
+
+demo: environment
+	$(PYTHON) scripts/demo.py --output demo
+
+test: environment
+	$(PYTHON) -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-newest:
+	@sh scripts/test_newest.sh -m "not slow" $(PYTEST_ARGS)
+
+check: lint
+	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+bench: environment
+	$(PYTHON) benchmarks/benchmark.py
+
+docs:
+	@$(ENVIRONMENT) docs
+	$(PYTHON) -m sphinx -W --keep-going -b html docs docs/_build/html
+
+lint:
+	@$(ENVIRONMENT) lint
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+clean:
+	rm -rf build dist demo docs/_build .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	find . -path ./.venv -prune -o -path ./.newest -prune -o \
+	    -name __pycache__ -type d -exec rm -rf {} +
