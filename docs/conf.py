@@ -1,0 +1,20 @@
+"""Sphinx configuration."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_package = Path(__file__).resolve().parents[1] / "src" / "dials_truncfix"
+
+project = "dials_truncfix"
+author = "the dials_truncfix developers"
+release = re.search(
+    r'^__version__ = "(.+)"$', (_package / "__init__.py").read_text(), re.MULTILINE
+).group(1)
+version = release
+
+extensions = ["sphinx.ext.mathjax"]
+exclude_patterns = ["_build"]
+html_theme = "alabaster"
+html_theme_options = {"description": "Repair of truncated electron diffraction images"}
