@@ -131,8 +131,8 @@ def read_header(path: PathLike) -> CBFHeader:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
 
 
-def read_pixels(path: PathLike) -> npt.NDArray[np.int32]:
-    """Read the pixels of a byte-offset file.
+def read_compressed(path: PathLike) -> tuple[CBFHeader, bytes]:
+    """Read header and compressed pixels of a byte-offset file.
 
     Parameters
     ----------
@@ -141,7 +141,9 @@ def read_pixels(path: PathLike) -> npt.NDArray[np.int32]:
 
     Returns
     -------
-    ndarray of int32, shape (ny, nx)
+    header : CBFHeader
+    data : bytes
+        Compressed pixels, checked against their MD5 sum.
 
     Raises
     ------
@@ -172,10 +174,32 @@ def read_pixels(path: PathLike) -> npt.NDArray[np.int32]:
     claimed = mime.get("Content-MD5")
     if claimed and claimed != _md5(data):
         raise ValueError(f"{name}: MD5 sum of the pixels is wrong; the file is damaged")
+    return header, data
+
+
+def read_pixels(path: PathLike) -> npt.NDArray[np.int32]:
+    """Read the pixels of a byte-offset file.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Image file.
+
+    Returns
+    -------
+    ndarray of int32, shape (ny, nx)
+
+    Raises
+    ------
+    ValueError
+        As `read_compressed`, or if the pixels are not as many as claimed.
+    """
+    header, data = read_compressed(path)
+    ny, nx = header.shape
     try:
         return decompress(data, nx * ny).reshape(ny, nx)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+        raise ValueError(f"{os.fspath(path)}: {error}") from None
 
 
 def _md5(data: bytes) -> str:

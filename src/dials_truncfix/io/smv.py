@@ -111,6 +111,11 @@ def read_header(path: PathLike) -> dict[str, str]:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
 
 
+def is_truncfix(header: Mapping[str, str]) -> bool:
+    """Whether a header is that of an image corrected by this package."""
+    return "TRUNCFIX_VERSION" in header
+
+
 def image_layout(header: Mapping[str, str]) -> tuple[tuple[int, int], np.dtype[Any]]:
     """Shape and type of the pixels that a header announces.
 

@@ -35,6 +35,7 @@ __all__ = [
     "TVIPSSeries",
     "TVIPSWarning",
     "is_first_part",
+    "read_series_header",
     "write_series",
 ]
 
@@ -48,6 +49,31 @@ class TVIPSWarning(UserWarning):
 def is_first_part(path: PathLike) -> bool:
     """Whether the name is that of the part that holds the series header."""
     return _FIRST_PART.fullmatch(os.path.basename(os.fspath(path))) is not None
+
+
+def read_series_header(path: PathLike) -> SeriesHeader:
+    """Read the series header of a first part.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Part ``_000``, or a single file.
+
+    Returns
+    -------
+    SeriesHeader
+
+    Raises
+    ------
+    ValueError
+        If the header is impossible.
+    """
+    with open(path, "rb") as stream:
+        data = stream.read(SERIES_HEADER_BYTES)
+    try:
+        return parse_series_header(data)
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)} is no .tvips series: {error}") from None
 
 
 def find_parts(path: PathLike) -> list[Path]:
@@ -143,12 +169,7 @@ class TVIPSSeries:
             If a file cannot be read.
         """
         first = Path(path)
-        with open(first, "rb") as stream:
-            data = stream.read(SERIES_HEADER_BYTES)
-        try:
-            header = parse_series_header(data)
-        except ValueError as error:
-            raise ValueError(f"{first} is not a .tvips series: {error}") from None
+        header = read_series_header(first)
         parts = find_parts(first)
         counts: list[int] = []
         left_over = 0

@@ -1,0 +1,44 @@
+"""Read the corrected images that dials.truncfix writes as CBF.
+
+The header restores gain, pedestal, trusted range and all models as they were
+written. No class of dxtbx accepts these files, because none could know their
+trusted range.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dxtbx import IncorrectFormatError
+from dxtbx.format.FormatCBF import FormatCBF
+
+from dials_truncfix import compat
+from dials_truncfix.format.corrected_image import CorrectedImage
+from dials_truncfix.io import cbf
+from dials_truncfix.io.corrected_header import parse_cbf_lines
+
+
+class FormatCBFTruncfix(CorrectedImage, FormatCBF):
+    """A corrected image in a miniCBF file."""
+
+    @staticmethod
+    def understand(image_file: str) -> bool:
+        """Accept miniCBF files with our header convention."""
+        try:
+            convention = cbf.read_header(image_file).convention
+        except (OSError, ValueError):
+            return False
+        return convention == cbf.CONVENTION
+
+    def __init__(self, image_file: str, **kwargs: Any) -> None:
+        if not self.understand(image_file):
+            raise IncorrectFormatError(self, image_file)
+        super().__init__(image_file, **kwargs)
+
+    def _start(self) -> None:
+        self._restore_models(parse_cbf_lines(cbf.read_header(self._image_file).lines))
+
+    def get_raw_data(self) -> Any:
+        """Return the pixels as flex.int (ADU)."""
+        header, packed = cbf.read_compressed(self._image_file)
+        return compat.uncompress_byte_offset(packed, header.shape)
