@@ -116,9 +116,9 @@ conda_environment() {
         say "$conda makes .venv from environment.yml"
         case $conda in
         micromamba) set -- create -y -p "$venv" -f environment.yml ;;
-        *) set -- env create -y -p "$venv" -f environment.yml ;;
+        *) set -- env create -p "$venv" -f environment.yml ;;
         esac
-        "$conda" "$@" && imports_dials "$python" && return 0
+        CONDA_ALWAYS_YES=true "$conda" "$@" && imports_dials "$python" && return 0
         say "$conda did not make an environment with DIALS"
         rm -rf "$venv"
     done
@@ -127,18 +127,24 @@ conda_environment() {
 
 venv_over() {
     say "a venv over $1"
-    "$1" -m venv --system-site-packages "$venv" ||
+    if ! "$1" -m venv --system-site-packages "$venv"; then
+        rm -rf "$venv"
         die "no virtual environment could be made with $1." \
             "Debian and Ubuntu have the module apart: install python3-venv."
+    fi
 }
 
 make_environment() {
     if base=$(active_dials); then
         say "DIALS found: $base"
         # The system's own Python takes the test packages from the system as well.
-        if [ "$base" = /usr/bin/python3 ] && on_debian; then
-            install_debian_packages || say "going on without them"
-        fi
+        case $base in
+        /usr/bin/* | /bin/*)
+            if on_debian; then
+                install_debian_packages || say "going on without them"
+            fi
+            ;;
+        esac
         venv_over "$base"
     elif conda_environment; then
         base=$python
@@ -147,19 +153,21 @@ make_environment() {
         imports_dials "$base" || die "DIALS is installed but $base cannot import it."
         venv_over "$base"
     else
-        # shellcheck disable=SC2086
+        # shellcheck disable=SC2086,SC2116
         die "no DIALS here, and no way to get one. Do one of these, then try again:" \
             "  * activate an environment with DIALS (conda-forge, or the DIALS installer);" \
             "  * install conda, mamba or micromamba;" \
-            "  * on Debian or Ubuntu, as root: apt-get install" $debian_packages
+            "  * on Debian or Ubuntu, as root:" \
+            "    apt-get install $(echo $debian_packages)"
     fi
 }
 
 # A .venv whose Python or DIALS was taken away cannot be mended.
 if [ -e "$venv" ] && ! "$python" -c '
 import sys, importlib.util
-sys.exit(importlib.util.find_spec("dials") is None)' 2>/dev/null; then
-    say ".venv has lost its Python or its DIALS: making it again"
+sys.exit(None in map(importlib.util.find_spec, ("dials", "dxtbx", "pip")))
+' 2>/dev/null; then
+    say ".venv has no working Python with DIALS and pip: making it again"
     rm -rf "$venv"
 fi
 
