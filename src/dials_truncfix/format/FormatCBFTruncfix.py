@@ -14,6 +14,7 @@ from dxtbx.format.FormatCBF import FormatCBF
 
 from dials_truncfix import compat
 from dials_truncfix.format.corrected_image import CorrectedImage
+from dials_truncfix.format.tem_models import refuse
 from dials_truncfix.io import cbf
 from dials_truncfix.io.corrected_header import parse_cbf_lines
 
@@ -23,12 +24,17 @@ class FormatCBFTruncfix(CorrectedImage, FormatCBF):
 
     @staticmethod
     def understand(image_file: str) -> bool:
-        """Accept miniCBF files with our header convention."""
+        """Accept undamaged miniCBF files with our header convention."""
         try:
-            convention = cbf.read_header(image_file).convention
+            if cbf.read_header(image_file).convention != cbf.CONVENTION:
+                return False
         except (OSError, ValueError):
             return False
-        return convention == cbf.CONVENTION
+        try:
+            parse_cbf_lines(cbf.read_checked_header(image_file).lines)
+        except ValueError as error:
+            return refuse("dxtbx.format.FormatCBFTruncfix", error)
+        return True
 
     def __init__(self, image_file: str, **kwargs: Any) -> None:
         if not self.understand(image_file):

@@ -1,10 +1,9 @@
-r"""Read TIFF images that EM-MENU wrote for TVIPS cameras.
+"""Read TIFF images that EM-MENU wrote for TVIPS cameras.
 
 The images know their stage angle, but not how far the stage turned while they
 were exposed, so they are stills. A numbered series becomes a sweep by::
 
-    dials.import mov_*.tif geometry.scan.oscillation=-30,0.25 \
-        geometry.convert_stills_to_sequences=True
+    dials.import mov_*.tif geometry.scan.oscillation=-30,0.25
 
 The remaining geometry.* parameters are those of FormatTVIPS. The class is a
 child of Format, not of FormatTIFF: that one looks for the TIFF directory in the
@@ -14,13 +13,15 @@ first kilobyte only, while EM-MENU writes it behind its own tags.
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from dxtbx import IncorrectFormatError
 from dxtbx.format.Format import Format
+from dxtbx.sequence_filenames import template_regex
 
 from dials_truncfix import compat
-from dials_truncfix.format.tem_models import log_once, make_flat_detector
+from dials_truncfix.format.tem_models import log_once, make_flat_detector, refuse
 from dials_truncfix.io import emmenu_tiff
 from dials_truncfix.io.microscope import (
     camera_length,
@@ -37,20 +38,25 @@ class FormatEMMENU(Format):
 
     @staticmethod
     def understand(image_file: str) -> bool:
-        """Accept TIFF files that carry a TVIPS tag."""
+        """Accept readable TIFF files that carry a TVIPS tag."""
         try:
-            return emmenu_tiff.is_emmenu_tiff(image_file)
+            if not emmenu_tiff.is_emmenu_tiff(image_file):
+                return False
+            emmenu_tiff.read_header(image_file)
+        except ValueError as error:
+            return refuse(_LOGGER, error)
         except OSError:
             return False
+        return True
 
     def __init__(self, image_file: str, **kwargs: Any) -> None:
         if not self.understand(image_file):
             raise IncorrectFormatError(self, image_file)
         super().__init__(image_file, **kwargs)
 
-    def _note(self, message: str) -> None:
+    def _note(self, message: str, level: int = logging.INFO) -> None:
         # Without the file name, so that a series says it once.
-        log_once(_LOGGER, logging.INFO, f"EM-MENU TIFF: {message}")
+        log_once(_LOGGER, level, f"EM-MENU TIFF: {message}")
 
     def _start(self) -> None:
         self._header = emmenu_tiff.read_header(self._image_file)
@@ -90,11 +96,20 @@ class FormatEMMENU(Format):
 
     def _scan(self) -> Any:
         self._note(
-            "the headers hold no rotation per image; import a sweep with "
-            "geometry.scan.oscillation=start,width (degrees) and "
-            "geometry.convert_stills_to_sequences=True"
+            "the headers hold no rotation per image; if the crystal was rotated, import "
+            "the series with geometry.scan.oscillation=start,width (degrees)",
+            logging.WARNING,
         )
-        return None
+        template, number = template_regex(os.path.basename(self._image_file))
+        index = 1 if template is None else number
+        # No angle and no width: such scans join to one sequence, whatever the
+        # stage read-back, and dials.import gives that its oscillation.
+        return compat.make_scan(
+            (index, index),
+            (0.0, 0.0),
+            [self._header.exposure_s],
+            [self._header.timestamp],
+        )
 
     def get_raw_data(self) -> Any:
         """Return the pixels as flex.int (ADU)."""

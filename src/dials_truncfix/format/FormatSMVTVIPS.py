@@ -91,8 +91,7 @@ class FormatSMVTVIPS(FormatSMVADSC):
         return value
 
     def _detector(self) -> Any:
-        header = self._header_dictionary
-        (slow_size, fast_size), dtype = smv.image_layout(header)
+        header, (slow_size, fast_size), dtype = smv.read_layout(self._image_file)
         pixel = float(header["PIXEL_SIZE"])
         return self._detector_factory.simple(
             "CCD",

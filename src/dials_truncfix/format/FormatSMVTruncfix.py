@@ -36,7 +36,8 @@ class FormatSMVTruncfix(CorrectedImage, FormatSMVADSC):
 
     def _start(self) -> None:
         FormatSMVADSC._start(self)
-        self._restore_models(parse_smv_header(smv.read_header(self._image_file)))
+        header, _, _ = smv.read_layout(self._image_file)
+        self._restore_models(parse_smv_header(header))
 
     def get_raw_data(self) -> Any:
         """Return the pixels as stored, as flex.int (ADU)."""

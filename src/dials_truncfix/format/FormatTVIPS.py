@@ -32,7 +32,7 @@ from dxtbx.format.Format import Format
 from dxtbx.format.FormatMultiImage import FormatMultiImage
 
 from dials_truncfix import compat
-from dials_truncfix.format.tem_models import log_once, make_flat_detector
+from dials_truncfix.format.tem_models import log_once, make_flat_detector, refuse
 from dials_truncfix.io.microscope import (
     camera_length,
     electron_wavelength,
@@ -40,7 +40,7 @@ from dials_truncfix.io.microscope import (
     tvips_pixel_size,
 )
 from dials_truncfix.io.rotation import frame_interval, uniform_rotation
-from dials_truncfix.io.tvips import TVIPSSeries, is_first_part, read_series_header
+from dials_truncfix.io.tvips import TVIPSSeries, is_first_part
 
 _LOGGER = "dxtbx.format.FormatTVIPS"
 
@@ -50,12 +50,16 @@ class FormatTVIPS(FormatMultiImage, Format):
 
     @staticmethod
     def understand(image_file: str) -> bool:
-        """Accept part ``_000`` of a series, if its header is possible."""
+        """Accept part ``_000`` of a series that is whole enough to be read."""
         if not is_first_part(image_file):
             return False
         try:
-            read_series_header(image_file)
-        except (OSError, ValueError):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                TVIPSSeries.open(image_file)
+        except ValueError as error:
+            return refuse(_LOGGER, error)
+        except OSError:
             return False
         return True
 
@@ -74,6 +78,11 @@ class FormatTVIPS(FormatMultiImage, Format):
             self._series = TVIPSSeries.open(self._image_file)
         for warning in caught:
             log_once(_LOGGER, logging.WARNING, str(warning.message))
+        if len(self._series.parts) > 1:
+            self._note(
+                f"{self._series.n_frames} frames in {len(self._series.parts)} parts, "
+                f"up to {self._series.parts[-1].name}, are read as one series"
+            )
         headers = [self._series.frame_header(i) for i in range(self._series.n_frames)]
         self._first_frame = headers[0]
         self._times = [header.time for header in headers]

@@ -19,6 +19,15 @@ def log_once(logger_name: str, level: int, message: str) -> None:
     logging.getLogger(logger_name).log(level, message)
 
 
+def refuse(logger_name: str, error: ValueError) -> bool:
+    """Say why a file that looks like one of ours cannot be read.
+
+    Programs list files that no class understands without a reason; this is it.
+    """
+    log_once(logger_name, logging.WARNING, str(error))
+    return False
+
+
 def integer_trusted_range(dtype: np.dtype) -> tuple[float, float]:
     """Trusted range of pixels as a camera stores them.
 

@@ -155,6 +155,45 @@ def image_layout(header: Mapping[str, str]) -> tuple[tuple[int, int], np.dtype[A
     return (ny, nx), np.dtype(_BYTE_ORDERS[order] + _TYPES[kind])
 
 
+def read_layout(
+    path: PathLike,
+) -> tuple[dict[str, str], tuple[int, int], np.dtype[Any]]:
+    """Read a header and make sure that the file holds what it announces.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Image file.
+
+    Returns
+    -------
+    header : dict of str to str
+    shape : tuple of int
+        (slow, fast) in pixels.
+    dtype : numpy.dtype
+        Type with its byte order.
+
+    Raises
+    ------
+    ValueError
+        If the file is not an SMV image, or is shorter than it claims.
+    """
+    header = read_header(path)
+    try:
+        shape, dtype = image_layout(header)
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)}: {error}") from None
+    claimed = int(header["HEADER_BYTES"]) + shape[0] * shape[1] * dtype.itemsize
+    held = os.path.getsize(path)
+    if claimed > held:
+        raise ValueError(
+            f"{os.fspath(path)}: the header claims {shape[1]} x {shape[0]} pixels "
+            f"({claimed} bytes with the header), but the file holds {held} bytes; "
+            "copy or write it again"
+        )
+    return header, shape, dtype
+
+
 def read_pixels(path: PathLike) -> npt.NDArray[Any]:
     """Read the pixels of a file.
 
@@ -174,20 +213,13 @@ def read_pixels(path: PathLike) -> npt.NDArray[Any]:
     ValueError
         If the file is not an SMV image, or is shorter than it claims.
     """
-    header = read_header(path)
-    try:
-        shape, dtype = image_layout(header)
-    except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from None
-    offset = int(header["HEADER_BYTES"])
-    claimed = offset + shape[0] * shape[1] * dtype.itemsize
-    held = os.path.getsize(path)
-    if claimed > held:
-        raise ValueError(
-            f"{os.fspath(path)}: the header claims {shape[1]} x {shape[0]} pixels "
-            f"({claimed} bytes with the header), but the file holds {held} bytes"
-        )
-    pixels = np.fromfile(path, dtype=dtype, count=shape[0] * shape[1], offset=offset)
+    header, shape, dtype = read_layout(path)
+    pixels = np.fromfile(
+        path,
+        dtype=dtype,
+        count=shape[0] * shape[1],
+        offset=int(header["HEADER_BYTES"]),
+    )
     return pixels.astype(dtype.newbyteorder("="), copy=False).reshape(shape)
 
 
