@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dials_truncfix.correction.choice import prefers_emg
+from dials_truncfix.correction.distributions import FAMILIES, distribution
+from dials_truncfix.correction.family_fit import FamilyFit, fit_family
+from dials_truncfix.correction.intervals import THRESHOLDS, Intervals, make_intervals
+from dials_truncfix.correction.summaries import mean_nonpositive, p_nonpositive, rmsd
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -71,3 +80,122 @@ class RingFits:
             self.rounding,
             *(getattr(self, name)[index] for name in list(self.__annotations__)[1:]),
         )
+
+
+def fit_histograms(
+    histograms: NDArray[np.integer[Any]],
+    family: str = "auto",
+    rounding: str = "round",
+) -> RingFits:
+    """Fit the distribution of the unclipped values of each ring.
+
+    Parameters
+    ----------
+    histograms : NDArray[np.integer[Any]]
+        (n_rings, n_bins) or (n_images, n_rings, n_bins) pixels of each value; the
+        last bin holds all larger values. Rings run from the centre outwards.
+    family : str
+        "lognormal", "emg", "paper", or "auto": what the rings of an image vote for,
+        see `choice.prefers_emg`.
+    rounding : str
+        "round": value k means k - 1/2 <= x < k + 1/2; "floor": k <= x < k + 1.
+
+    Returns
+    -------
+    RingFits
+        One row per ring, in the shape of the histograms. Nothing in an image's rows
+        depends on the other images.
+
+    Raises
+    ------
+    ValueError
+        For histograms of another shape or type, negative counts, or an unknown
+        family or rounding.
+    """
+    flat = _checked(histograms)
+    if rounding not in THRESHOLDS:
+        raise ValueError(f"rounding must be 'round' or 'floor', not {rounding!r}")
+    threshold = THRESHOLDS[rounding]
+    n_rings = histograms.shape[-2]
+    intervals = make_intervals(flat, threshold)
+    rows = np.flatnonzero(intervals.status == "fitted")
+    chosen = intervals.take(rows)
+    image = rows // n_rings
+    if family == "auto":
+        fits = [fit_family(name, chosen, image) for name in FAMILIES]
+        best = prefers_emg(fits[0], fits[1], chosen.n_fitted, image).astype(np.intp)
+    else:
+        fits = [fit_family(family, chosen, image)]
+        best = np.zeros(len(rows), dtype=np.intp)
+
+    columns = _empty_columns(len(flat))
+    columns["i_max"][rows] = chosen.i_max
+    for index, fit in enumerate(fits):
+        use = np.flatnonzero(best == index)
+        described = _describe(fit, use, chosen.take(use), threshold)
+        for name, values in described.items():
+            columns[name][rows[use]] = values
+    columns["status"] = intervals.status
+    columns["n_pixels"] = flat.sum(axis=-1, dtype=np.int64)
+    columns["n_zero"] = flat[:, 0].astype(np.int64)
+    shape = histograms.shape[:-1]
+    return RingFits(
+        rounding=rounding,
+        **{
+            name: values.reshape(shape + values.shape[1:])
+            for name, values in columns.items()
+        },
+    )
+
+
+def _empty_columns(n: int) -> dict[str, NDArray[Any]]:
+    """Return the columns of n rings without a fit."""
+    columns: dict[str, NDArray[Any]] = {
+        name: np.full(n, np.nan)
+        for name in (
+            "nll",
+            "p_nonpositive",
+            "mean",
+            "variance",
+            "mean_nonpositive",
+            "rmsd",
+        )
+    }
+    columns["theta"] = np.full((n, 3), np.nan)
+    columns["family"] = np.full(n, "", dtype="<U9")
+    columns["converged"] = np.zeros(n, dtype=bool)
+    columns["i_max"] = np.full(n, -1, dtype=np.int64)
+    return columns
+
+
+def _describe(
+    fit: FamilyFit, use: NDArray[np.intp], intervals: Intervals, threshold: float
+) -> dict[str, Any]:
+    """Return the columns of the chosen rings of one family."""
+    functions = distribution(fit.family)
+    theta = fit.theta[use]
+    return {
+        "family": fit.family,
+        "theta": theta,
+        "nll": fit.nll[use],
+        "converged": fit.converged[use],
+        "p_nonpositive": p_nonpositive(fit.family, theta, threshold),
+        "mean": functions.mean(theta),
+        "variance": functions.variance(theta),
+        "mean_nonpositive": mean_nonpositive(fit.family, theta, threshold),
+        "rmsd": rmsd(fit.family, theta, intervals),
+    }
+
+
+def _checked(histograms: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Return the histograms as (n, n_bins), or say what is wrong with them."""
+    if histograms.ndim not in (2, 3) or histograms.shape[-1] < 3:
+        raise ValueError(
+            "histograms must be (n_rings, n_bins >= 3) or (n_images, n_rings, "
+            f"n_bins >= 3), not {histograms.shape}"
+        )
+    if not np.issubdtype(histograms.dtype, np.integer):
+        raise ValueError(f"histograms must hold integers, not {histograms.dtype}")
+    if histograms.size and histograms.min() < 0:
+        raise ValueError(f"histograms hold a negative count: {histograms.min()}")
+    return histograms.reshape(-1, histograms.shape[-1])
