@@ -90,10 +90,15 @@ def shebang() -> str:
 def launchers() -> Iterator[tuple[str, str]]:
     """Yield name and text of each launcher that the venv does not have by itself."""
     own = Path(sysconfig.get_path("purelib")).resolve()
+    seen = set()
     for distribution in metadata.distributions():
         name = re.sub(r"^libtbx\.", "", distribution.metadata["Name"] or "").lower()
         folder = Path(str(distribution.locate_file(""))).resolve()
-        if name not in WITH_LAUNCHERS or folder == own:
+        # The first of a name is the one that gets imported.
+        if name not in WITH_LAUNCHERS or name in seen:
+            continue
+        seen.add(name)
+        if folder == own:
             continue
         for entry in distribution.entry_points:
             if entry.group == "console_scripts":
