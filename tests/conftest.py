@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 
 def _find_libtbx_build() -> Path | None:
@@ -33,6 +34,10 @@ if "LIBTBX_BUILD" not in os.environ:
     _libtbx_build = _find_libtbx_build()
     if _libtbx_build is not None:
         os.environ["LIBTBX_BUILD"] = str(_libtbx_build)
+
+# The same examples in every run, and no failure because a machine is slow.
+settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session")
