@@ -6,6 +6,8 @@ Differences are found by asking for a behaviour, not for a version number.
 from __future__ import annotations
 
 import functools
+import importlib.metadata
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +28,26 @@ from scitbx.array_family import flex
 
 # Electrons of more than 15 keV; X-rays this short are used by nobody.
 _LONGEST_ELECTRON_WAVELENGTH = 0.1
+# No pixel is as large; trusted ranges may be infinite.
+_BEYOND_PIXELS = 2.0**53
+
+
+def dxtbx_version() -> str:
+    """Return the version that dxtbx's packaging states."""
+    try:
+        return importlib.metadata.version("dxtbx")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def argument_parser() -> Any:
+    """Return the class that parses the command line of DIALS programs."""
+    import dials.util.options
+
+    # Called OptionParser before DIALS 3.6.
+    return getattr(dials.util.options, "ArgumentParser", None) or getattr(
+        dials.util.options, "OptionParser"
+    )
 
 
 @functools.cache
@@ -39,23 +61,23 @@ def trusted_range_is_inclusive() -> bool:
     return bool(panel.get_trusted_range_mask(values)[0])
 
 
-def trusted_limits(trusted_range: tuple[float, float]) -> tuple[float, float]:
+def trusted_limits(panel: Any) -> tuple[int, int]:
     """Trusted range of a panel as inclusive limits of integer pixels.
 
     Parameters
     ----------
-    trusted_range : tuple of float
-        From ``panel.get_trusted_range()`` (ADU).
+    panel : dxtbx.model.Panel
+        Panel of a detector.
 
     Returns
     -------
-    tuple of float
-        Lowest and highest integer value (ADU) that this dxtbx trusts.
+    tuple of int
+        Lowest and highest pixel value (ADU) that this dxtbx trusts.
     """
-    low, high = trusted_range
+    low, high = np.clip(panel.get_trusted_range(), -_BEYOND_PIXELS, _BEYOND_PIXELS)
     if trusted_range_is_inclusive():
-        return float(np.ceil(low)), float(np.floor(high))
-    return float(np.floor(low) + 1), float(np.ceil(high) - 1)
+        return math.ceil(low), math.floor(high)
+    return math.floor(low) + 1, math.ceil(high) - 1
 
 
 def safe_trusted_range(lowest: int, highest: int) -> tuple[float, float]:

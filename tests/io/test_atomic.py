@@ -1,0 +1,37 @@
+"""A file is complete or absent."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from dials_truncfix.io.atomic import atomic_write
+
+
+def test_content_and_permissions_are_those_of_an_ordinary_file(tmp_path):
+    ordinary = tmp_path / "ordinary"
+    ordinary.write_bytes(b"x")
+    with atomic_write(tmp_path / "a.cbf", fsync=True) as stream:
+        stream.write(b"pixels")
+        assert not (tmp_path / "a.cbf").exists()
+    assert (tmp_path / "a.cbf").read_bytes() == b"pixels"
+    assert (tmp_path / "a.cbf").stat().st_mode == ordinary.stat().st_mode
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError, SystemExit])
+def test_interruption_leaves_the_old_file_and_nothing_else(tmp_path, interruption):
+    target = tmp_path / "a.cbf"
+    target.write_bytes(b"old")
+    with pytest.raises(interruption):
+        with atomic_write(target) as stream:
+            stream.write(b"half of the ne")
+            raise interruption
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.cbf"]
+
+
+def test_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        with atomic_write(tmp_path / "nowhere" / "a.cbf"):
+            pass
