@@ -105,6 +105,7 @@ def test_split_series_equals_the_unsplit_one(tmp_path):
     assert [three.frame_header(i) for i in range(7)] == [
         one.frame_header(i) for i in range(7)
     ]
+    assert three.frame_headers() == [one.frame_header(i) for i in range(7)]
     with pytest.raises(IndexError, match="7"):
         three.read_frame(7)
     with pytest.raises(IndexError):

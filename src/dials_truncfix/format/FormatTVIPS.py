@@ -83,7 +83,7 @@ class FormatTVIPS(FormatMultiImage, Format):
                 f"{self._series.n_frames} frames in {len(self._series.parts)} parts, "
                 f"up to {self._series.parts[-1].name}, are read as one series"
             )
-        headers = [self._series.frame_header(i) for i in range(self._series.n_frames)]
+        headers = self._series.frame_headers()
         self._first_frame = headers[0]
         self._times = [header.time for header in headers]
         self._rotation = uniform_rotation(

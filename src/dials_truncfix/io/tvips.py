@@ -243,6 +243,18 @@ class TVIPSSeries:
             stream.seek(offset)
             return parse_frame_header(stream.read(self.header.frame_header_bytes))
 
+    def frame_headers(self) -> list[FrameHeader]:
+        """Read the headers of all frames, opening each part once."""
+        headers: list[FrameHeader] = []
+        for number, part in enumerate(self.parts):
+            with open(part, "rb", buffering=0) as stream:
+                for index in range(*self.first_frames[number : number + 2]):
+                    stream.seek(self.locate(index)[1])
+                    headers.append(
+                        parse_frame_header(stream.read(self.header.frame_header_bytes))
+                    )
+        return headers
+
     def read_frame(self, index: int) -> npt.NDArray[Any]:
         """Read one frame.
 
