@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, ndtr, ndtri
 
+from dials_truncfix.correction.parameters import column
+
 Array = NDArray[np.float64]
 
 NAME = "emg"
@@ -80,7 +82,7 @@ def cdf_and_gradient(x: Array, theta: Array) -> tuple[Array, Array]:
     excess = _excess(u, r)
     normal_density = _INV_SQRT_2PI * np.exp(-0.5 * u * u)
     gradient = np.empty((3, *u.shape))
-    gradient[0] = -excess / np.exp(theta[..., 2])[..., None]
+    gradient[0] = -excess / np.exp(column(theta, 2))[..., None]
     gradient[1] = r * (normal_density - r * excess)
     gradient[2] = r * ((r - u) * excess - normal_density)
     return ndtr(u) - excess, gradient
@@ -89,17 +91,17 @@ def cdf_and_gradient(x: Array, theta: Array) -> tuple[Array, Array]:
 def pdf(x: Array, theta: Array) -> Array:
     """Evaluate the density, ADU⁻¹."""
     u, r = _standardise(x, theta)
-    return np.asarray(_excess(u, r) / np.exp(theta[..., 2])[..., None])
+    return np.asarray(_excess(u, r) / np.exp(column(theta, 2))[..., None])
 
 
 def mean(theta: Array) -> Array:
     """Return the mean m + t, ADU, shape (...)."""
-    return np.asarray(theta[..., 0] + np.exp(theta[..., 2]))
+    return np.asarray(column(theta, 0) + np.exp(column(theta, 2)))
 
 
 def variance(theta: Array) -> Array:
     """Return the variance s² + t², ADU², shape (...)."""
-    return np.asarray(np.exp(2.0 * theta[..., 1]) + np.exp(2.0 * theta[..., 2]))
+    return np.asarray(np.exp(2.0 * column(theta, 1)) + np.exp(2.0 * column(theta, 2)))
 
 
 def standard_quantile(z: Array, shape: float) -> Array:
@@ -110,10 +112,10 @@ def standard_quantile(z: Array, shape: float) -> Array:
 
 def theta_from_working(working: Array) -> Array:
     """Return (m, log s, log t) from (mean, log standard deviation, κ³)."""
-    log_sd = working[..., 1]
-    kappa = np.cbrt(working[..., 2])
+    log_sd = column(working, 1)
+    kappa = np.cbrt(column(working, 2))
     theta = np.empty_like(working)
-    theta[..., 0] = working[..., 0] - np.exp(log_sd) * kappa
+    theta[..., 0] = column(working, 0) - np.exp(log_sd) * kappa
     theta[..., 1] = log_sd + 0.5 * np.log1p(-kappa * kappa)
     theta[..., 2] = log_sd + np.log(kappa)
     return theta
@@ -134,8 +136,8 @@ def working_gradient(gradient: Array, working: Array) -> Array:
     NDArray[np.float64]
         (3, ..., n) derivatives with respect to `working`.
     """
-    kappa = np.cbrt(working[..., 2])[..., None]
-    sd = np.exp(working[..., 1])[..., None]
+    kappa = np.cbrt(column(working, 2))[..., None]
+    sd = np.exp(column(working, 1))[..., None]
     kappa_slope = 1.0 / (3.0 * kappa * kappa)
     converted = np.empty_like(gradient)
     converted[0] = gradient[0]
@@ -149,9 +151,9 @@ def working_gradient(gradient: Array, working: Array) -> Array:
 
 
 def _standardise(x: Array, theta: Array) -> tuple[Array, Array]:
-    s = np.exp(theta[..., 1])[..., None]
-    u = (x - theta[..., 0][..., None]) / s
-    return u, np.exp(theta[..., 1] - theta[..., 2])[..., None]
+    s = np.exp(column(theta, 1))[..., None]
+    u = (x - column(theta, 0)[..., None]) / s
+    return u, np.exp(column(theta, 1) - column(theta, 2))[..., None]
 
 
 def _excess(u: Array, r: Array) -> Array:

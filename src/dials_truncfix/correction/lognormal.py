@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtr
 
+from dials_truncfix.correction.parameters import column
+
 Array = NDArray[np.float64]
 
 NAME = "lognormal"
@@ -144,13 +146,13 @@ def working_gradient(gradient: Array, working: Array) -> Array:
 
 
 def _parameters(theta: Array) -> tuple[Array, Array, Array]:
-    s = theta[..., 2]
+    s = column(theta, 2)
     s = np.where(np.abs(s) < _SMALLEST_SHAPE, _SMALLEST_SHAPE, s)
-    return theta[..., 0], np.exp(theta[..., 1]), s
+    return column(theta, 0), np.exp(column(theta, 1)), s
 
 
 def _scale(theta: Array) -> Array:
-    return np.asarray(np.exp(theta[..., 1])[..., None])
+    return np.asarray(np.exp(column(theta, 1))[..., None])
 
 
 def _score(x: Array, theta: Array) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
