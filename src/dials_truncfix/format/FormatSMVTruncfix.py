@@ -1,8 +1,8 @@
 """Read the corrected images that dials.truncfix writes as SMV.
 
 Stored pixels stand on one constant for the whole sweep; the pedestal of the
-panel accounts for it. Programs without this class find the same pedestal and
-gain under IMAGE_PEDESTAL and GAIN.
+panel accounts for it and for the read noise. Programs without this class find
+the constant under IMAGE_PEDESTAL, and the gain under GAIN.
 """
 
 from __future__ import annotations

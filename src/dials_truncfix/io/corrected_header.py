@@ -308,7 +308,9 @@ def format_smv_header(header: CorrectedHeader) -> dict[str, str]:
         "BEAM_CENTER_X": f"{slow:.8g}",
         "BEAM_CENTER_Y": f"{fast:.8g}",
         "GAIN": f"{panel['gain']:.8g}",
-        "IMAGE_PEDESTAL": f"{panel['pedestal']:.8g}",
+        # What was added to every pixel, as programs understand this key. The panel's
+        # own pedestal, which also carries the read noise, is in the detector model.
+        "IMAGE_PEDESTAL": str(header.offset),
         _JSON_SMV_PREFIX + "OFFSET": str(header.offset),
         _JSON_SMV_PREFIX + "SEED": str(header.seed),
         _JSON_SMV_PREFIX + "VERSION": header.version,

@@ -1,0 +1,272 @@
+"""
+Repair images of a camera that cut negative pixel values off at zero.
+
+Cameras that subtract a dark frame and store unsigned integers, such as the TVIPS
+TemCam-F416 in rolling-shutter mode, record every pixel below zero as zero. This
+lifts the background, most at high angle, so weak intensities come out too low and
+look better than they are. The program fits a distribution to the low counts in
+annuli of every image, and replaces each zero by a random draw from the part of the
+distribution that was cut off (Hattne et al. (2016) J. Appl. Cryst. 49, 1029).
+Positive pixels never change.
+
+It judges first whether the images are truncated at all, and stops with the reason
+when they are not: zeros of a counting detector are real. It also estimates the gain
+and pedestal that DIALS needs to weigh signed pixels, and writes them to the
+experiments. Run it after dials.import and before dials.find_spots.
+
+Examples::
+
+  dials.truncfix imported.expt
+
+  dials.truncfix imported.expt mode=check
+
+  dials.truncfix imported.expt output.directory=corrected nproc=4
+
+  dials.truncfix imported.expt output.format=smv output.template=xds_####.img
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import libtbx.phil
+from dials.util import Sorry, log, show_mail_handle_errors
+from dials.util.options import ArgumentParser, flatten_experiments
+from dials.util.version import dials_version
+
+from dials_truncfix import __version__, compat
+from dials_truncfix.parallel import available_processes
+from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
+from dials_truncfix.sweep.repair import check_sweep, repair_sweep
+
+logger = logging.getLogger("dials.truncfix")
+
+phil_scope = libtbx.phil.parse(
+    """
+mode = *correct check
+  .type = choice
+  .help = "correct: judge, then write corrected images and experiments. check: judge"
+          "only, and write no image."
+
+force = False
+  .type = bool
+  .help = "Correct even if the images are judged not to be truncated."
+  .expert_level = 1
+
+seed = 0
+  .type = int(value_min=0)
+  .help = "Seed of the random draws. The same seed gives the same images, whatever"
+          "the number of processes and whichever part of the sweep is corrected."
+
+assign = *random expected
+  .type = choice
+  .help = "random: each zero becomes a draw from the part of the distribution that"
+          "was cut off. expected: its mean instead, rounded at random; this lowers"
+          "the noise but makes weak intensities look better than they are."
+  .expert_level = 1
+
+rounding = *round floor
+  .type = choice
+  .help = "How the camera made integers of its readings: to the nearest, or down."
+  .expert_level = 2
+
+annuli {
+  count = 10
+    .type = int(value_min=1, value_max=1000)
+    .help = "Number of concentric annuli of equal area. A distribution is fitted in"
+            "each, and varies smoothly from one to the next."
+  minimum_pixels = 10000
+    .type = int(value_min=1)
+    .help = "Annuli with fewer pixels than this are merged with their neighbours."
+    .expert_level = 2
+}
+
+fit {
+  model = *auto lognormal emg paper
+    .type = choice
+    .help = "Distribution of the low counts. lognormal: three-parameter lognormal of"
+            "either skew. emg: normal plus exponential. auto: whichever of the two is"
+            "more likely. paper: the lognormal by the likelihood as printed in Hattne"
+            "et al. (2016), for comparison; it overestimates how far below zero the"
+            "pixels were."
+  histograms = *image block sweep
+    .type = choice
+    .help = "Fit to the histograms of each image alone, of a block of neighbouring"
+            "images around it, or of the whole sweep. With block and sweep an image"
+            "no longer depends on itself alone."
+    .expert_level = 1
+  block_size = 5
+    .type = int(value_min=1)
+    .help = "Number of images in a block."
+    .expert_level = 1
+}
+
+mask {
+  beam_stop = True
+    .type = bool
+    .help = "Find the shadow of the beam stop in each image as a region far darker"
+            "than the rest of its annulus. Its pixels are neither fitted nor changed."
+}
+
+gain = Auto
+  .type = float(value_min=0)
+  .help = "Gain written to the experiments: slope of the variance of pixels on their"
+          "mean, ADU. Auto: estimated from the fits."
+  .expert_level = 1
+
+pedestal = Auto
+  .type = float
+  .help = "Pedestal written to the experiments, ADU: the mean at which the variance"
+          "would be zero. It is negative where the camera has read noise, so that"
+          "DIALS sees the right variance. Auto: estimated from the fits."
+  .expert_level = 1
+
+nproc = Auto
+  .type = int(value_min=1)
+  .help = "Number of processes. Auto: one for each processor."
+
+output {
+  directory = None
+    .type = path
+    .help = "Folder for the corrected images, made if it does not exist; the working"
+            "folder if not given. It must not hold the images to be corrected."
+  template = truncfix_#####
+    .type = str
+    .help = "Name of the corrected images; the # become the image number."
+  format = *cbf smv
+    .type = choice
+    .help = "cbf: signed pixels, smallest files, for DIALS with this plugin. smv:"
+            "unsigned pixels with one offset for the whole sweep, for DIALS, XDS,"
+            "MOSFLM and xia2."
+  offset = Auto
+    .type = int(value_min=0, value_max=60000)
+    .help = "Offset added to every pixel of SMV images, ADU. Auto: as much as makes"
+            "the smallest pixel of the sweep 1."
+    .expert_level = 1
+  experiments = truncfix.expt
+    .type = path
+    .help = "Experiments with the corrected images, gain and pedestal."
+  json = dials.truncfix.json
+    .type = path
+    .help = "Verdict, parameters and fits of all images. None: not written."
+  log = dials.truncfix.log
+    .type = path
+    .help = "None: not written."
+}
+"""
+)
+
+
+def _stop_on_termination(signum: int, _: Any) -> NoReturn:
+    # an exception, so that half-written output is removed on the way out
+    raise SystemExit(128 + signum)
+
+
+def _single_sweep(params: Any) -> Any:
+    experiments = flatten_experiments(params.input.experiments)
+    imagesets = experiments.imagesets()
+    if len(imagesets) != 1:
+        raise Sorry(
+            f"{len(imagesets)} sweeps were given: correct them one by one, each in a "
+            "folder of its own (dials.split_experiments makes one file of each)"
+        )
+    if imagesets[0] is None:
+        raise Sorry(
+            "the experiments refer to no images: give the experiments that "
+            "dials.import wrote"
+        )
+    return experiments
+
+
+def correction_options(params: Any) -> CorrectionOptions:
+    """Translate the phil parameters of the correction."""
+    return CorrectionOptions(
+        n_annuli=params.annuli.count,
+        minimum_pixels=params.annuli.minimum_pixels,
+        family=params.fit.model,
+        histograms=params.fit.histograms,
+        block_size=params.fit.block_size,
+        rounding=params.rounding,
+        assign=params.assign,
+        beam_stop=params.mask.beam_stop,
+        seed=params.seed,
+    )
+
+
+def output_options(params: Any) -> OutputOptions:
+    """Translate the phil parameters of the output.
+
+    Raises
+    ------
+    Sorry
+        When the template has no place for the image number.
+    """
+    auto = libtbx.Auto
+    output = params.output
+    try:
+        return OutputOptions(
+            directory=output.directory or ".",
+            template=output.template,
+            image_format=output.format,
+            experiments=output.experiments,
+            json=output.json,
+            offset=None if output.offset is auto else output.offset,
+            gain=None if params.gain is auto else params.gain,
+            pedestal=None if params.pedestal is auto else params.pedestal,
+        )
+    except ValueError as error:
+        raise Sorry(str(error)) from None
+
+
+@show_mail_handle_errors()
+def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
+    """Run dials.truncfix as from the command line.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        Arguments; those of the command line if not given.
+    phil : libtbx.phil.scope
+        Definition of the parameters.
+    """
+    parser = ArgumentParser(
+        usage="dials.truncfix [options] imported.expt",
+        phil=phil,
+        read_experiments=True,
+        read_experiments_from_images=True,
+        epilog=__doc__,
+    )
+    params, options = parser.parse_args(args=args, show_diff_phil=False)
+    if not params.input.experiments:
+        parser.print_help()
+        sys.exit(0)
+    log.config(options.verbose, logfile=params.output.log)
+    logger.info(
+        "dials_truncfix %s, %s, dxtbx %s",
+        __version__,
+        dials_version(),
+        compat.dxtbx_version(),
+    )
+    if diff_phil := parser.diff_phil.as_str():
+        logger.info("The following parameters have been modified:\n%s", diff_phil)
+
+    experiments = _single_sweep(params)
+    correction = correction_options(params)
+    output = output_options(params)
+    nproc = available_processes() if params.nproc is libtbx.Auto else params.nproc
+    signal.signal(signal.SIGTERM, _stop_on_termination)
+    try:
+        if params.mode == "check":
+            check_sweep(experiments, correction, output)
+        else:
+            repair_sweep(experiments, correction, output, nproc, force=params.force)
+    except (OSError, ValueError) as error:
+        raise Sorry(str(error)) from error
+
+
+if __name__ == "__main__":
+    run()

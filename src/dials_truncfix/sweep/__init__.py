@@ -1,0 +1,1 @@
+"""One sweep of images from dxtbx through the correction to files."""

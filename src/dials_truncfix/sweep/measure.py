@@ -1,0 +1,199 @@
+"""First pass: histograms of the annuli of each image, and their fits."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dials_truncfix.correction.fit import RingFits, fit_histograms
+from dials_truncfix.correction.histogram import ring_histograms
+from dials_truncfix.parallel import TaskMap
+from dials_truncfix.sweep.options import CorrectionOptions
+from dials_truncfix.sweep.work import SweepWork, blocks, unpack
+
+#: Bins of the histograms, ADU. Brighter pixels say nothing about zero, but annuli of
+#: up to this mean tell the gain.
+N_BINS = 2048
+_IMAGES_PER_TASK = 8
+
+
+@dataclass(frozen=True)
+class MeasureTask:
+    """Images to measure: the packed sweep, and positions in it."""
+
+    sweep: bytes
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ImageAnnuli:
+    """The annuli of one image.
+
+    Attributes
+    ----------
+    index : int
+        Position in the imageset.
+    edges : ndarray, shape (n_annuli + 1,), float64
+        Limits in 2θ, rad.
+    radius : ndarray, shape (n_annuli,), float32
+        Mean 2θ of the pixels, rad.
+    d_limits : ndarray, shape (n_annuli + 1,), float64
+        Resolution at the edges, Å.
+    n_pixels, n_zero : ndarray, shape (n_annuli,), int64
+        Pixels, and those recorded as zero.
+    n_left_out : int
+        Measured pixels left out because they lie in the shadow of the beam stop.
+    """
+
+    index: int
+    edges: npt.NDArray[np.float64]
+    radius: npt.NDArray[np.float32]
+    d_limits: npt.NDArray[np.float64]
+    n_pixels: npt.NDArray[np.int64]
+    n_zero: npt.NDArray[np.int64]
+    n_left_out: int
+
+
+@dataclass(frozen=True)
+class ImageHistograms:
+    """Annuli of one image with their histograms, shape (n_annuli, n_bins), int64."""
+
+    annuli: ImageAnnuli
+    histograms: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ImageFits:
+    """Annuli of one image with their fits, one row per annulus.
+
+    Where histograms were pooled, the fits count the pixels of all images.
+    """
+
+    annuli: ImageAnnuli
+    fits: RingFits
+
+
+def fit_sweep(
+    sweep: bytes, n_images: int, options: CorrectionOptions, tasks: TaskMap
+) -> Iterator[ImageFits]:
+    """Fit every image of a sweep.
+
+    Parameters
+    ----------
+    sweep : bytes
+        The packed sweep.
+    n_images : int
+        Number of its images.
+    options : CorrectionOptions
+        Says which histograms are pooled.
+    tasks : TaskMap
+        Where the images are measured.
+
+    Yields
+    ------
+    ImageFits
+        One for each image, in order.
+    """
+    todo = [
+        MeasureTask(sweep, tuple(block))
+        for block in blocks(range(n_images), _IMAGES_PER_TASK)
+    ]
+    if options.histograms == "image":
+        for fitted in tasks(fit_images, todo):
+            yield from fitted
+        return
+    measured = (image for block in tasks(measure_images, todo) for image in block)
+    if options.histograms == "sweep":
+        yield from _fit_pooled(list(measured), options)
+    else:
+        yield from _fit_blocks(measured, options)
+
+
+def fit_images(task: MeasureTask) -> list[ImageFits]:
+    """Measure and fit images, each by itself."""
+    options = unpack(task.sweep).options
+    return [
+        ImageFits(image.annuli, _fit(image.histograms, options))
+        for image in measure_images(task)
+    ]
+
+
+def measure_images(task: MeasureTask) -> list[ImageHistograms]:
+    """Measure the histograms of images."""
+    work = unpack(task.sweep)
+    return [_measure(work, index) for index in task.indices]
+
+
+def _measure(work: SweepWork, index: int) -> ImageHistograms:
+    frame = work.source.read(index)
+    annuli = work.image_annuli(frame)
+    histograms = ring_histograms(frame.pixels, annuli.labels, annuli.n_rings, N_BINS)
+    return ImageHistograms(
+        ImageAnnuli(
+            index=index,
+            edges=annuli.edges,
+            radius=annuli.radius,
+            d_limits=work.d_limits(annuli),
+            n_pixels=annuli.n_pixels,
+            n_zero=histograms[:, 0].copy(),
+            n_left_out=int(frame.valid.sum() - annuli.n_pixels.sum()),
+        ),
+        histograms,
+    )
+
+
+def _fit(histograms: npt.NDArray[np.int64], options: CorrectionOptions) -> RingFits:
+    return fit_histograms(histograms, options.family, options.rounding)
+
+
+def _pool(
+    image: ImageHistograms, others: Iterable[ImageHistograms]
+) -> npt.NDArray[np.int64]:
+    """Sum the histograms of the images whose annuli are this image's.
+
+    A moving beam stop can take an annulus away; such images stay apart.
+    """
+    total = np.zeros_like(image.histograms)
+    for other in others:
+        if np.array_equal(other.annuli.edges, image.annuli.edges):
+            total += other.histograms
+    return total
+
+
+def _fit_pooled(
+    images: list[ImageHistograms], options: CorrectionOptions
+) -> Iterator[ImageFits]:
+    fitted: dict[bytes, RingFits] = {}
+    for image in images:
+        key = image.annuli.edges.tobytes()
+        if key not in fitted:
+            fitted[key] = _fit(_pool(image, images), options)
+        yield ImageFits(image.annuli, fitted[key])
+
+
+def _fit_blocks(
+    images: Iterable[ImageHistograms], options: CorrectionOptions
+) -> Iterator[ImageFits]:
+    """Fit each image on the block around it; at the ends the block is cut."""
+    before = (options.block_size - 1) // 2
+    after = options.block_size - 1 - before
+    window: deque[ImageHistograms] = deque()
+    waiting: deque[ImageHistograms] = deque()
+
+    def fit_first() -> ImageFits:
+        image = waiting.popleft()
+        while window[0].annuli.index < image.annuli.index - before:
+            window.popleft()
+        return ImageFits(image.annuli, _fit(_pool(image, window), options))
+
+    for image in images:
+        window.append(image)
+        waiting.append(image)
+        if len(waiting) > after:
+            yield fit_first()
+    while waiting:
+        yield fit_first()

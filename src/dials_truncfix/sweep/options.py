@@ -1,0 +1,121 @@
+"""What the user may choose, as plain values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CorrectionOptions:
+    """How the pixels are corrected.
+
+    Attributes
+    ----------
+    n_annuli : int
+        Number of annuli of equal area.
+    minimum_pixels : int
+        Annuli with fewer pixels are merged.
+    family : {'auto', 'lognormal', 'emg', 'paper'}
+        Distribution of the low counts.
+    histograms : {'image', 'block', 'sweep'}
+        Which images' histograms are summed for the fits of one image.
+    block_size : int
+        Number of images in a block.
+    rounding : {'round', 'floor'}
+        How the camera made integers.
+    assign : {'random', 'expected'}
+        What a zero becomes.
+    beam_stop : bool
+        Whether to look for the shadow of the beam stop.
+    seed : int
+        Seed of the draws.
+    """
+
+    n_annuli: int = 10
+    minimum_pixels: int = 10_000
+    family: str = "auto"
+    histograms: str = "image"
+    block_size: int = 5
+    rounding: str = "round"
+    assign: str = "random"
+    beam_stop: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written, and where.
+
+    Attributes
+    ----------
+    directory : str
+        Folder of the images.
+    template : str
+        File name with one run of ``#`` for the image number; the format's suffix is
+        added when it is missing.
+    image_format : {'cbf', 'smv'}
+        Format of the images.
+    experiments, json : str or None
+        Paths of the experiments and of the record; None leaves them out.
+    offset : int or None
+        Offset of SMV pixels, ADU; None finds it.
+    gain, pedestal : float or None
+        Values for the panel, ADU; None estimates them.
+
+    Raises
+    ------
+    ValueError
+        When the template has not exactly one run of ``#`` or holds a folder, or when
+        the gain is zero.
+    """
+
+    directory: str = "."
+    template: str = "truncfix_#####"
+    image_format: str = "cbf"
+    experiments: str | None = "truncfix.expt"
+    json: str | None = "dials.truncfix.json"
+    offset: int | None = None
+    gain: float | None = None
+    pedestal: float | None = None
+
+    def __post_init__(self) -> None:  # noqa: D105
+        if len(re.findall("#+", self.template)) != 1 or "/" in self.template:
+            raise ValueError(
+                f"output.template={self.template} must be a file name with one run of "
+                "# for the image number, such as truncfix_#####; the folder is "
+                "output.directory"
+            )
+        if self.gain is not None and self.gain <= 0:
+            raise ValueError(f"gain={self.gain} must be above zero")
+
+    @property
+    def file_template(self) -> str:
+        """Template with the suffix of the image format."""
+        suffixes = {"cbf": (".cbf",), "smv": (".img", ".smv")}[self.image_format]
+        if self.template.lower().endswith(suffixes):
+            return self.template
+        return self.template + suffixes[0]
+
+    def file_name(self, number: int) -> str:
+        """Return the name of the image of this number.
+
+        Raises
+        ------
+        ValueError
+            When the number has more digits than the template has ``#``.
+        """
+        digits = len(re.findall("#+", self.template)[0])
+        if len(str(number)) > digits:
+            raise ValueError(
+                f"image number {number} does not fit output.template={self.template}: "
+                "give it more #"
+            )
+        return numbered(self.file_template, number)
+
+
+def numbered(template: str, number: int) -> str:
+    """Put a number in the place of the ``#`` of a template."""
+    marks = max(re.findall("#+", template), key=len)
+    head, _, tail = template.rpartition(marks)
+    return f"{head}{number:0{len(marks)}d}{tail}"

@@ -1,0 +1,132 @@
+"""The record of a run: everything needed to judge it or to repeat it."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from dials.util.version import dials_version
+
+import dials_truncfix
+from dials_truncfix import compat
+from dials_truncfix.correction.gain import GainEstimate
+from dials_truncfix.correction.verdict import Verdict
+from dials_truncfix.sweep.measure import ImageFits
+from dials_truncfix.sweep.options import CorrectionOptions
+from dials_truncfix.sweep.panel import PanelValues
+from dials_truncfix.sweep.source import SweepSource, sha256
+
+#: Raised when a field changes its meaning or goes.
+SCHEMA = 1
+
+
+def run_record(
+    source: SweepSource,
+    options: CorrectionOptions,
+    verdict: Verdict,
+) -> dict[str, Any]:
+    """Describe the run: versions, source files, parameters and verdict."""
+    return {
+        "program": "dials.truncfix",
+        "schema": SCHEMA,
+        "versions": {
+            "dials_truncfix": dials_truncfix.__version__,
+            "dials": dials_version(),
+            "dxtbx": compat.dxtbx_version(),
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "source": {
+            "format_class": source.format_name,
+            "image_numbers": [source.numbers[0], source.numbers[-1]],
+            "files": [
+                {
+                    "path": str(path),
+                    "bytes": path.stat().st_size,
+                    "sha256": sha256(path),
+                }
+                for path in source.files()
+            ],
+        },
+        "parameters": asdict(options),
+        "seed": options.seed,
+        "verdict": {
+            "class": verdict.verdict_class.value,
+            "reason": verdict.reason,
+            "statistics": dict(verdict.statistics),
+        },
+    }
+
+
+def fits_record(
+    images: Sequence[ImageFits],
+    source: SweepSource,
+    panel: PanelValues,
+    gain: GainEstimate | None,
+) -> dict[str, Any]:
+    """Describe the correction: detector values, and the fits of every annulus."""
+    return {
+        "gain": panel.gain,
+        "pedestal": panel.pedestal,
+        "offset": panel.offset,
+        "gain_estimate": None if gain is None else asdict(gain),
+        "images": [
+            {
+                "image": source.numbers[image.annuli.index],
+                "n_left_out": image.annuli.n_left_out,
+                "annuli": _annuli(image),
+            }
+            for image in images
+        ],
+    }
+
+
+def _annuli(image: ImageFits) -> list[dict[str, Any]]:
+    """Describe the annuli of one image, from the centre outwards."""
+    annuli, fits = image.annuli, image.fits
+    return [
+        {
+            "d_max": annuli.d_limits[ring],
+            "d_min": annuli.d_limits[ring + 1],
+            "n_pixels": annuli.n_pixels[ring],
+            "n_zero": annuli.n_zero[ring],
+            "status": str(fits.status[ring]),
+            "model": str(fits.family[ring]),
+            "parameters": fits.theta[ring].tolist(),
+            "nll": fits.nll[ring],
+            "i_max": fits.i_max[ring],
+            "converged": fits.converged[ring],
+            "p_nonpositive": fits.p_nonpositive[ring],
+            "mean": fits.mean[ring],
+            "variance": fits.variance[ring],
+            "mean_nonpositive": fits.mean_nonpositive[ring],
+            "rmsd": fits.rmsd[ring],
+        }
+        for ring in range(len(annuli.n_pixels))
+    ]
+
+
+def as_json(record: dict[str, Any]) -> bytes:
+    """Write a record as JSON; numbers that are not finite become null."""
+    return json.dumps(
+        _finite(record), indent=1, allow_nan=False, ensure_ascii=False
+    ).encode()
+
+
+def _finite(value: Any) -> Any:
+    """Replace NaN and infinities, which JSON does not know, by None."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

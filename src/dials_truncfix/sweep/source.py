@@ -1,0 +1,228 @@
+"""The images of one sweep as arrays, read through dxtbx."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dxtbx import flumpy
+
+from dials_truncfix import compat
+from dials_truncfix.correction.scattering import two_theta_map
+from dials_truncfix.io.tvips import find_parts
+
+IntArray = npt.NDArray[np.int32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (slow, fast), int32
+        Recorded values, ADU.
+    valid : ndarray, shape (slow, fast), bool
+        False where the detector does not measure: outside the mask, saturated, or a
+        negative value by which the format marks a pixel as bad.
+    """
+
+    pixels: IntArray
+    valid: BoolArray
+
+
+class SweepSource:
+    """Reads the images of one imageset; zeros count as measured.
+
+    Parameters
+    ----------
+    imageset : dxtbx.imageset.ImageSet
+        With models of beam and detector; its files are opened at the first read.
+
+    Raises
+    ------
+    ValueError
+        When the imageset cannot be corrected: several panels, no beam or detector,
+        impossible geometry.
+    """
+
+    def __init__(self, imageset: Any) -> None:
+        detector, self.beam = imageset.get_detector(), imageset.get_beam()
+        if detector is None or self.beam is None:
+            raise ValueError(
+                "has no beam or detector model: import the images again and give "
+                "what is missing, e.g. geometry.beam.wavelength=0.02508 "
+                "geometry.detector.distance=2200"
+            )
+        if len(detector) != 1:
+            raise ValueError(
+                f"has a detector of {len(detector)} panels: truncated recordings come "
+                "from cameras of one panel, and only these can be corrected"
+            )
+        self.imageset = imageset
+        # only sequences have these, and not all of them
+        self.scan = getattr(imageset, "get_scan", lambda: None)()
+        self.goniometer = getattr(imageset, "get_goniometer", lambda: None)()
+        self.panel = detector[0]
+        fast, slow = self.panel.get_image_size()
+        self.shape = (slow, fast)
+        self._check_geometry()
+        self.numbers = self._image_numbers()
+        # which values count as measured, whatever the convention of the release
+        self.min_valid, self.max_valid = compat.trusted_limits(self.panel)
+        self._static_mask: BoolArray | None = None
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.imageset)
+
+    def _image_numbers(self) -> tuple[int, ...]:
+        """Absolute number of each image, from 1.
+
+        A slice keeps the numbers of the sweep it was cut from, so that its images
+        are corrected like the whole sweep's.
+        """
+        if self.scan is not None:
+            first, last = self.scan.get_image_range()
+            return tuple(range(first, last + 1))
+        return tuple(int(i) + 1 for i in self.imageset.indices())
+
+    @property
+    def format_name(self) -> str:
+        """Name of the dxtbx class that reads the images."""
+        return str(self.imageset.get_format_class().__name__)
+
+    def _check_geometry(self) -> None:
+        wavelength = self.beam.get_wavelength()
+        if not np.isfinite(wavelength) or not 0 < wavelength < 10:
+            raise ValueError(
+                f"has a wavelength of {wavelength} Å: import the images again with "
+                "geometry.beam.wavelength=0.02508 (200 kV) or your own value"
+            )
+        try:
+            x, y = self.panel.get_beam_centre_px(self.beam.get_s0())
+        except RuntimeError:
+            raise ValueError(
+                "has a detector that the direct beam does not meet: import the images "
+                "again with the right geometry.detector.* parameters"
+            ) from None
+        distance = self.panel.get_directed_distance()
+        if not np.isfinite(distance) or abs(distance) < 1:
+            raise ValueError(
+                f"has a detector distance of {distance} mm: import the images again "
+                "with geometry.detector.distance=..."
+            )
+        slow, fast = self.shape
+        if not (0 <= x <= fast and 0 <= y <= slow):
+            raise ValueError(
+                f"has its beam centre at pixel ({x:.0f}, {y:.0f}), off the detector of "
+                f"{fast} × {slow} pixels: import the images again with the centre in "
+                "pixels, geometry.detector.fast_slow_beam_centre=fast,slow"
+            )
+
+    @property
+    def wavelength(self) -> float:
+        """Wavelength, Å."""
+        return float(self.beam.get_wavelength())
+
+    def two_theta(self) -> npt.NDArray[np.float64]:
+        """Scattering angle of every pixel, rad, shape (slow, fast)."""
+        return two_theta_map(
+            self.shape,
+            self.panel.get_pixel_size(),
+            self.panel.get_origin(),
+            self.panel.get_fast_axis(),
+            self.panel.get_slow_axis(),
+            self.beam.get_s0(),
+        )
+
+    def static_mask(self) -> BoolArray:
+        """Pixels that no mask excludes in any image, shape (slow, fast).
+
+        The trusted range is left out: it is a statement about values.
+        """
+        if self._static_mask is None:
+            mask = (
+                flumpy.to_numpy(self.panel.get_untrusted_rectangle_mask())
+                .reshape(self.shape)
+                .astype(bool)
+            )
+            lookup = self.imageset.external_lookup.mask.data
+            if not lookup.empty():
+                user = flumpy.to_numpy(lookup.tile(0).data()).astype(bool)
+                if user.shape != self.shape:
+                    raise ValueError(
+                        f"has a mask of {user.shape[1]} × {user.shape[0]} pixels for "
+                        f"images of {self.shape[1]} × {self.shape[0]}: make it again "
+                        "with dials.generate_mask from these images"
+                    )
+                mask &= user
+            self._static_mask = mask
+        return self._static_mask
+
+    def read(self, index: int) -> Frame:
+        """Read one image.
+
+        Parameters
+        ----------
+        index : int
+            Position in the imageset, from 0.
+
+        Raises
+        ------
+        ValueError
+            When the image has another size than the detector model, or fractions.
+        """
+        data = self.imageset.get_raw_data(index)[0]
+        pixels = np.asarray(flumpy.to_numpy(data))
+        if pixels.shape != self.shape:
+            raise ValueError(
+                f"{self.path(index)}: image {self.numbers[index]} has "
+                f"{' × '.join(map(str, pixels.shape[::-1]))} pixels where the first has "
+                f"{self.shape[1]} × {self.shape[0]}: import images of one size only"
+            )
+        if pixels.dtype != np.int32:
+            whole = np.rint(pixels)
+            if not np.array_equal(whole, pixels) or np.abs(whole).max() >= 2**31:
+                raise ValueError(
+                    f"{self.path(index)}: image {self.numbers[index]} holds values "
+                    "that are not 32 bit integers: give the images as the camera "
+                    "recorded them, before any processing"
+                )
+            pixels = whole.astype(np.int32)
+        valid = self.static_mask() & (pixels <= self.max_valid)
+        if self.min_valid < 0:
+            # formats mark bad pixels by values below the trusted range
+            valid &= pixels >= self.min_valid
+        else:
+            valid &= pixels >= 0
+        return Frame(pixels, valid)
+
+    def path(self, index: int) -> str:
+        """Return the path of the file that holds an image."""
+        return str(self.imageset.get_path(index))
+
+    def files(self) -> list[Path]:
+        """List the files that hold the images, each once, in order."""
+        paths = dict.fromkeys(self.path(i) for i in range(len(self)))
+        return [part for path in paths for part in _parts(Path(path))]
+
+
+def _parts(path: Path) -> list[Path]:
+    """List the files behind one path: a .tvips series may lie in several."""
+    return find_parts(path) if path.suffix.lower() == ".tvips" else [path]
+
+
+def sha256(path: Path) -> str:
+    """Hash a file, reading a few megabytes at a time."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()

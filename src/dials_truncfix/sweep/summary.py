@@ -1,0 +1,159 @@
+"""What the log says of a correction."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import numpy as np
+
+from dials.util import tabulate
+
+from dials_truncfix.correction.gain import GainEstimate
+from dials_truncfix.correction.verdict import VerdictClass
+from dials_truncfix.sweep.measure import ImageFits
+from dials_truncfix.sweep.options import OutputOptions, numbered
+from dials_truncfix.sweep.panel import PanelValues
+from dials_truncfix.sweep.source import SweepSource
+
+logger = logging.getLogger("dials.truncfix.summary")
+
+#: What the user can do about images that are not corrected.
+REMEDIES = {
+    VerdictClass.COUNTING: "Integrate the images as they are; force=True corrects "
+    "them all the same.",
+    VerdictClass.SIGNED: "Integrate the images as they are; force=True replaces their "
+    "zeros all the same.",
+    VerdictClass.OFFSET: "Integrate the images as they are, with this pedestal; "
+    "force=True replaces their zeros all the same.",
+    VerdictClass.NO_ZEROS: "There is nothing to correct.",
+    VerdictClass.FEW_LEVELS: "Export the images from the camera's program in their "
+    "full depth; force=True corrects them all the same.",
+    VerdictClass.ONE_LEVEL: "Check that the recording worked and that the right files "
+    "were imported.",
+    VerdictClass.ALL_ZEROS: "Check that the recording worked and that the right files "
+    "were imported.",
+    VerdictClass.ZEROS_MASKED: "If the zeros are measured values, import the images "
+    "again with geometry.detector.panel.trusted_range=-0.5,65534.5.",
+    VerdictClass.CANNOT_TELL: "Check the beam centre and the mask; force=True corrects "
+    "the images all the same.",
+}
+
+
+def annulus_table(fits: list[ImageFits]) -> str:
+    """Tabulate the fits of each annulus, averaged over the images.
+
+    Images that lack an annulus, because the beam stop covers it, are left out.
+    """
+    n_annuli = max(len(image.annuli.n_pixels) for image in fits)
+    whole = [image for image in fits if len(image.annuli.n_pixels) == n_annuli]
+    d_limits = whole[0].annuli.d_limits
+    rows = []
+    for ring in range(n_annuli):
+        fitted = [image.fits for image in whole if image.fits.fitted[ring]]
+        n_pixels = sum(int(image.annuli.n_pixels[ring]) for image in whole)
+        n_zero = sum(int(image.annuli.n_zero[ring]) for image in whole)
+        families = [str(fit.family[ring]) for fit in fitted]
+        names = ", ".join(
+            f"{families.count(name)} {name}" for name in sorted(set(families))
+        )
+        row = [
+            ring + 1,
+            f"{d_limits[ring]:.2f}-{d_limits[ring + 1]:.2f}",
+            n_pixels // len(whole),
+            f"{100 * n_zero / max(n_pixels, 1):.2f}",
+            names or str(whole[0].fits.status[ring]).replace("_", " "),
+        ]
+        for name, digits in (
+            ("p_nonpositive", 4),
+            ("mean", 2),
+            ("mean_nonpositive", 2),
+            ("rmsd", 1),
+        ):
+            values = [getattr(fit, name)[ring] for fit in fitted]
+            row.append(f"{np.mean(values):.{digits}f}" if values else "-")
+        rows.append(row)
+    header = [
+        "Annulus",
+        "d (Å)",
+        "Pixels",
+        "Zeros (%)",
+        "Model (images)",
+        "P(zero)",
+        "Mean\n(ADU)",
+        "Mean of\nzeros (ADU)",
+        "RMSD\n(pixels)",
+    ]
+    return (
+        "Fits, averaged over the images; the mean of zeros is what the pixels recorded "
+        "as zero\nwould have been on average:\n" + tabulate(rows, header)
+    )
+
+
+def log_panel(panel: PanelValues, estimate: GainEstimate | None) -> None:
+    """Say which gain and pedestal the experiments will hold, and why it matters."""
+    if estimate is not None and estimate.reliable:
+        logger.info(
+            "Gain %.2f ± %.2f ADU, pedestal %.2f ± %.2f ADU, read noise %.2f ADU "
+            "(variance = gain × (value - pedestal)).",
+            estimate.gain,
+            estimate.gain_sd,
+            estimate.pedestal,
+            estimate.pedestal_sd,
+            estimate.read_noise,
+        )
+    elif estimate is not None:
+        logger.warning(
+            "Gain and pedestal could not be estimated: %s. If those written are wrong, "
+            "DIALS finds false spots and I/sigma is off several-fold; give gain= and "
+            "pedestal= if you know them.",
+            estimate.reason,
+        )
+    logger.info(
+        "Written to the experiments: gain %.4g, pedestal %.4g ADU.",
+        panel.gain,
+        panel.pedestal,
+    )
+
+
+def log_saved(
+    output: OutputOptions, names: list[str], source: SweepSource, panel: PanelValues
+) -> None:
+    """Say what was saved, and how other programs are told the offset."""
+    first = os.path.join(output.directory, names[0])
+    last = os.path.join(output.directory, names[-1])
+    logger.info("Saving %d corrected images to %s … %s", len(names), first, last)
+    for path in (output.experiments, output.json):
+        if path is not None:
+            logger.info("Saving %s to %s", _what(path, output), path)
+    if output.image_format == "smv":
+        logger.info("\n%s", offset_advice(output, source, panel))
+
+
+def _what(path: str, output: OutputOptions) -> str:
+    return "the experiments" if path == output.experiments else "the record"
+
+
+def offset_advice(
+    output: OutputOptions, source: SweepSource, panel: PanelValues
+) -> str:
+    """Tell in the words of each program that an offset was added to every pixel."""
+    template = os.path.join(output.directory, output.file_template)
+    marks = template.replace("#", "?")
+    first, last = source.numbers[0], source.numbers[-1]
+    absolute = os.path.abspath(numbered(template, first))
+    return "\n".join(
+        [
+            f"Every pixel was raised by {panel.offset} ADU. To other programs, say",
+            f"  MOSFLM:  ADCOFFSET {panel.offset}",
+            "           NULLPIX 0",
+            f"  XDS:     NAME_TEMPLATE_OF_DATA_FRAMES={marks}",
+            f"           DATA_RANGE={first} {last}",
+            "           DETECTOR=ADSC  MINIMUM_VALID_PIXEL_VALUE=1  "
+            f"OVERLOAD={panel.highest + panel.offset}",
+            f"  xia2:    xia2 pipeline=dials image={absolute}:{first}:{last}",
+            "  DIALS without this plugin: dials.import geometry.detector.panel."
+            f"gain={panel.gain:.4g} geometry.detector.panel."
+            f"pedestal={panel.pedestal + panel.offset:.4g}",
+        ]
+    )
