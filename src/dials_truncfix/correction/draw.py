@@ -1,0 +1,341 @@
+"""Replace the zeros of an image by values that the camera could have recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dials_truncfix.correction.quantiles import QuantileTables
+
+IntArray = npt.NDArray[np.integer[Any]]
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.floating[Any]]
+
+_THRESHOLDS = {"round": 0.5, "floor": 1.0}
+# Tables are interpolated at this many radii. Steps between them are a few per cent of
+# those between annuli and fall on no edge.
+_N_NODES = 256
+# Beyond the outermost centroids the tables go on linearly for at most this many
+# centroid distances.
+_LARGEST_EXTRAPOLATION = 2.0
+# Pixels handled at once: a block's temporaries fit into the second-level cache.
+_BLOCK = 1 << 17
+
+
+def replace_zeros(
+    image: IntArray,
+    eligible: BoolArray,
+    radius: FloatArray,
+    tables: QuantileTables,
+    *,
+    seed: int,
+    image_number: int,
+    assign: str = "random",
+    rounding: str = "round",
+) -> npt.NDArray[np.int32]:
+    """
+    Give each eligible zero a non-positive value from the distribution at its radius.
+
+    The tables are interpolated linearly in the radius, so that annuli leave no edges.
+    A pixel's value depends on the tables, its radius, the seed, the image number and
+    its index, and on no other pixel.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx), integer
+        Recorded values, ADU.
+    eligible : ndarray, shape (ny, nx), bool
+        True for the pixels whose zeros may be replaced.
+    radius : ndarray, shape (ny, nx), float
+        Radial coordinate, in the unit of the tables.
+    tables : QuantileTables
+        Quantiles, ADU, of the values recorded as zero; without rows the image is
+        returned as it is.
+    seed : int
+        0 <= seed < 2**64.
+    image_number : int
+        Absolute number of the image in its sweep.
+    assign : {'random', 'expected'}
+        'random' draws from the distribution. 'expected' takes its mean, rounded up
+        or down at random in the proportion that keeps the mean.
+    rounding : {'round', 'floor'}
+        How the camera made integers.
+
+    Returns
+    -------
+    ndarray, shape (ny, nx), int32
+        The image with its zeros replaced, ADU. Other pixels are unchanged.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, `assign` or `rounding` is unknown, the tables were made
+        for another rounding, or the seed is out of range.
+
+    References
+    ----------
+    Hattne, J., Shi, D., de la Cruz, M. J., Reyes, F. E. & Gonen, T. (2016).
+    J. Appl. Cryst. 49, 1029-1034, doi:10.1107/S1600576716007196.
+    """
+    if not image.shape == eligible.shape == radius.shape:
+        raise ValueError(
+            f"image {image.shape}, eligible {eligible.shape} and radius "
+            f"{radius.shape} differ in shape"
+        )
+    if assign not in ("random", "expected"):
+        raise ValueError(f"assign must be 'random' or 'expected', not {assign!r}")
+    if rounding not in _THRESHOLDS:
+        raise ValueError(f"rounding must be 'round' or 'floor', not {rounding!r}")
+    if tables.threshold != _THRESHOLDS[rounding]:
+        raise ValueError(
+            f"tables with threshold {tables.threshold} do not belong to "
+            f"rounding={rounding}"
+        )
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"the seed must be at least 0 and below 2**64, not {seed}")
+    result = image.astype(np.int32, order="C")
+    if len(tables.radius) == 0:
+        return result
+    node_radius, nodes_per_unit = _nodes(np.asarray(tables.radius, dtype=np.float64))
+    levels = _levels(tables.coarse, tables, node_radius)
+    n_cells = levels.shape[1]
+    expected = assign == "expected"
+    mean = _means(levels, tables, node_radius) if expected else np.empty(0)
+    generator = _philox(seed, image_number, 0)
+    flat, values = result.ravel(), image.ravel()
+    allowed, at = eligible.ravel(), radius.ravel()
+    # Scalars of the radius' own type: NumPy 1 and 2 promote others differently.
+    origin, scale = at.dtype.type(node_radius[0]), at.dtype.type(nodes_per_unit)
+    lowest_cell: list[npt.NDArray[np.int64]] = []
+    for start in range(0, flat.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        bits = _next_bits(generator, len(values[block]))
+        zeros = np.flatnonzero((values[block] == 0) & allowed[block])
+        bits = bits[zeros]
+        position = (at[block][zeros] - origin) * scale
+        node = np.clip(np.rint(position), 0, _N_NODES - 1).astype(np.int64)
+        if expected:
+            flat[block][zeros] = np.floor(mean[node] + (bits + 0.5) / 65536.0)
+            continue
+        cell = (bits.astype(np.int64) * n_cells) >> 16
+        flat[block][zeros] = levels.ravel()[node * n_cells + cell]
+        lowest_cell.append(start + zeros[cell == 0])
+    if not expected:
+        index = np.concatenate(lowest_cell)
+        flat[index] = _tail_values(
+            tables, at[index], _tail_bits(seed, image_number, index)
+        )
+    return result
+
+
+def _next_bits(generator: np.random.Philox, n_pixels: int) -> npt.NDArray[np.uint16]:
+    """Take sixteen random bits for each of the next pixels."""
+    words = np.asarray(generator.random_raw((n_pixels + 3) // 4), dtype=np.uint64)
+    # Little-endian on every machine, for the same images everywhere.
+    return words.astype("<u8", copy=False).view("<u2")[:n_pixels]
+
+
+def _tail_bits(
+    seed: int, image_number: int, index: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint64]:
+    """
+    Take further random bits for the few pixels in the lowest cell of the tables.
+
+    Parameters
+    ----------
+    seed, image_number : int
+        As for `replace_zeros`.
+    index : ndarray, shape (n,), int64
+        Pixel indices.
+
+    Returns
+    -------
+    ndarray, shape (n,), uint64
+        The finaliser of SplitMix64 applied to a word of the image and the index.
+
+    References
+    ----------
+    Steele, G. L., Lea, D. & Flood, C. H. (2014). Proc. OOPSLA '14, 453-472,
+    doi:10.1145/2660193.2660195.
+    """
+    word = np.uint64(_philox(seed, image_number, 1).random_raw())
+    z = index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + word
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)))
+
+
+def _philox(seed: int, image_number: int, stream: int) -> np.random.Philox:
+    """
+    Start the counter-based generator of one image.
+
+    The key comes from the seed, the upper half of the counter from the image number,
+    the lower half from the pixel index: images in any order get the same bits.
+
+    Parameters
+    ----------
+    seed, image_number : int
+        As for `replace_zeros`.
+    stream : int
+        Number of one of the independent streams of an image.
+
+    Returns
+    -------
+    numpy.random.Philox
+
+    References
+    ----------
+    Salmon, J. K., Moraes, M. A., Dror, R. O. & Shaw, D. E. (2011). Proc. SC11, 16,
+    doi:10.1145/2063384.2063405.
+    """
+    counter = np.array([0, 0, image_number % 2**64, stream], dtype=np.uint64)
+    return np.random.Philox(key=np.array([seed, 0], dtype=np.uint64), counter=counter)
+
+
+def _nodes(
+    knots: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], float]:
+    """
+    Choose the radii at which the tables are interpolated.
+
+    Parameters
+    ----------
+    knots : ndarray, shape (n_rows,)
+        Radii of the tables.
+
+    Returns
+    -------
+    tuple of ndarray and float
+        Equidistant radii, shape (_N_NODES,), as far out as the tables may be
+        extrapolated, and how many there are per unit of radius.
+    """
+    low, high = float(knots[0]), float(knots[-1])
+    if len(knots) > 1:
+        low -= _LARGEST_EXTRAPOLATION * float(knots[1] - knots[0])
+        high += _LARGEST_EXTRAPOLATION * float(knots[-1] - knots[-2])
+    if not high > low:
+        return np.full(_N_NODES, low), 0.0
+    return np.linspace(low, high, _N_NODES), (_N_NODES - 1) / (high - low)
+
+
+def _levels(
+    quantiles: npt.NDArray[np.float32],
+    tables: QuantileTables,
+    node_radius: npt.NDArray[np.float64],
+) -> npt.NDArray[np.int32]:
+    """
+    Interpolate a whole table in the radius and round as the camera would have.
+
+    Parameters
+    ----------
+    quantiles : ndarray, shape (n_rows, n), float32
+        One of the tables, ADU.
+    tables : QuantileTables
+        Radii and threshold.
+    node_radius : ndarray, shape (n_nodes,)
+        Where to interpolate.
+
+    Returns
+    -------
+    ndarray, shape (n_nodes, n), int32
+        Never positive, ADU.
+    """
+    low, weight = radial_weights(tables.radius, node_radius)
+    high = np.minimum(low + 1, len(quantiles) - 1)
+    x = quantiles[high] - quantiles[low]
+    x *= weight.astype(np.float32)[:, None]
+    x += quantiles[low]
+    return _rounded(x, tables.threshold)
+
+
+def _tail_values(
+    tables: QuantileTables, at: FloatArray, bits: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.int32]:
+    """
+    Draw from the magnified lowest cell of the tables.
+
+    Parameters
+    ----------
+    tables : QuantileTables
+        Quantiles.
+    at : ndarray, shape (n,)
+        Radii of the pixels.
+    bits : ndarray, shape (n,), uint64
+        Random bits of the pixels.
+
+    Returns
+    -------
+    ndarray, shape (n,), int32
+        Never positive, ADU.
+    """
+    low, weight = radial_weights(tables.radius, at)
+    high = np.minimum(low + 1, len(tables.tail) - 1)
+    n_cells = np.uint64(tables.tail.shape[1])
+    cell = (((bits >> np.uint64(32)) * n_cells) >> np.uint64(32)).astype(np.int64)
+    x = tables.tail[low, cell]
+    x = x + (tables.tail[high, cell] - x) * weight.astype(np.float32)
+    return _rounded(x, tables.threshold)
+
+
+def _means(
+    levels: npt.NDArray[np.int32],
+    tables: QuantileTables,
+    node_radius: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """
+    Average the values that `replace_zeros` would draw.
+
+    Parameters
+    ----------
+    levels : ndarray, shape (n_nodes, n), int32
+        From `_levels` of the coarse table, ADU.
+    tables : QuantileTables
+        Quantiles.
+    node_radius : ndarray, shape (n_nodes,)
+        Radii of the rows of `levels`.
+
+    Returns
+    -------
+    ndarray, shape (n_nodes,), float64
+        Never positive, ADU.
+    """
+    tail = _levels(tables.tail, tables, node_radius)
+    total = levels[:, 1:].sum(axis=1, dtype=np.float64) + tail.mean(axis=1)
+    return np.asarray(total / levels.shape[1])
+
+
+def _rounded(x: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.int32]:
+    """Round as the camera would have, and see to it that nothing becomes positive."""
+    x += np.float32(1.0 - threshold)
+    np.floor(x, out=x)
+    np.minimum(x, np.float32(0.0), out=x)
+    return x.astype(np.int32)
+
+
+def radial_weights(
+    knots: FloatArray, at: FloatArray
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """
+    Linear interpolation between knots, and extrapolation of bounded length.
+
+    Parameters
+    ----------
+    knots : ndarray, shape (n_knots,)
+        Ascending radii.
+    at : ndarray, shape (n,)
+        Where to interpolate.
+
+    Returns
+    -------
+    tuple of ndarray
+        Index of the lower knot, at most ``n_knots - 2``, and weight of the upper
+        one, below 0 or above 1 outside; both 0 for a single knot.
+    """
+    if len(knots) < 2:
+        return np.zeros(len(at), dtype=np.int64), np.zeros(len(at))
+    low = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
+    weight = (at - knots[low]) / (knots[low + 1] - knots[low])
+    beyond = _LARGEST_EXTRAPOLATION
+    return low, np.asarray(np.clip(weight, -beyond, 1.0 + beyond), dtype=np.float64)

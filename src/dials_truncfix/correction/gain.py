@@ -1,0 +1,294 @@
+"""Effective gain and pedestal of a camera from the scatter of its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dials_truncfix.correction.tiles import MAD_TO_SD, rings_of_tiles
+
+IntArray = npt.NDArray[np.integer[Any]]
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.floating[Any]]
+Array = npt.NDArray[np.float64]
+
+_TILE = 16
+_SMALLEST_VALID_FRACTION = 0.75
+_FEWEST_TILES = 8
+_FEWEST_POINTS = 5
+_CLIP_DEVIATIONS = 3.0
+_HUBER = 1.345
+# Relative error of a variance that averaging does not reduce: uneven flat fields and
+# spots too weak to be left out, and, per fraction of non-positive pixels, the fitted
+# values of what had been zeros.
+_SYSTEMATIC = 0.02
+_SYSTEMATIC_OF_ZEROS = 0.5
+_LARGEST_RELATIVE_SD = 0.15
+
+
+@dataclass(frozen=True)
+class NoiseProfile:
+    """
+    Mean and variance of the pixels against the scattering angle.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (n_rings,), float64
+        Mean over the tiles of one radius, ADU.
+    variance : ndarray, shape (n_rings,), float64
+        Mean variance within these tiles, ADU².
+    variance_sd : ndarray, shape (n_rings,), float64
+        Standard error of `variance`, ADU².
+    nonpositive : ndarray, shape (n_rings,), float64
+        Fraction of pixels that are not positive: those whose values were fitted.
+    """
+
+    mean: Array
+    variance: Array
+    variance_sd: Array
+    nonpositive: Array
+
+
+@dataclass(frozen=True)
+class GainEstimate:
+    """
+    The line variance = gain · (value - pedestal).
+
+    Attributes
+    ----------
+    gain : float
+        Slope of the variance on the mean, ADU.
+    pedestal : float
+        Minus the variance of the read noise over the gain, ADU; not positive.
+    gain_sd, pedestal_sd : float
+        Standard deviations, ADU, without the systematic error of a few per cent.
+    read_noise : float
+        Standard deviation without electrons, ADU.
+    mean_range : tuple of float
+        Smallest and largest mean the line was fitted to, ADU.
+    reliable : bool
+        False when the data do not determine the line; the other numbers are then not
+        to be used.
+    reason : str
+        Why it is not reliable, else empty.
+    """
+
+    gain: float
+    pedestal: float
+    gain_sd: float
+    pedestal_sd: float
+    read_noise: float
+    mean_range: tuple[float, float]
+    reliable: bool
+    reason: str
+
+
+def noise_profile(image: IntArray, mask: BoolArray, radius: FloatArray) -> NoiseProfile:
+    """
+    Measure mean and variance of an image without truncation in tiles.
+
+    The fitted moments of an annulus do not do: they contain the change of the
+    background across it, and a tail that no pixel up to the fit's upper limit
+    determines. Within a tile of 16 × 16 pixels the background is a plane, which is
+    removed. Tiles with Bragg spots stand out from the tiles of the same radius and are
+    left out.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx), integer
+        Values with their negative part: zeros must have been replaced at random, ADU.
+    mask : ndarray, shape (ny, nx), bool
+        True for the pixels that can be used.
+    radius : ndarray, shape (ny, nx), float
+        Coordinate that grows with the scattering angle.
+
+    Returns
+    -------
+    NoiseProfile
+        One point per tile-wide ring that keeps at least eight tiles.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if not image.shape == mask.shape == radius.shape:
+        raise ValueError(
+            f"image {image.shape}, mask {mask.shape} and radius {radius.shape} "
+            "differ in shape"
+        )
+    mean, variance = _tile_moments(image, mask)
+    n_slow, n_fast = mean.shape
+    if mean.size == 0:
+        return NoiseProfile(*(np.empty(0) for _ in range(4)))
+    centre = radius[_TILE // 2 :: _TILE, _TILE // 2 :: _TILE][:n_slow, :n_fast]
+    ring = rings_of_tiles(centre.astype(np.float64))
+    fitted, _ = _tile_moments((image <= 0).astype(np.uint8), mask)
+    points = []
+    for number in range(int(ring.max()) + 1):
+        members = (ring == number) & np.isfinite(mean)
+        m, v = _without_outliers(mean[members], variance[members])
+        if len(m) >= _FEWEST_TILES:
+            error = v.std(ddof=1) / np.sqrt(len(v))
+            points.append((m.mean(), v.mean(), error, np.median(fitted[members])))
+    table = np.array(points).reshape(-1, 4)
+    return NoiseProfile(*table.T)
+
+
+def estimate_gain(profiles: Sequence[NoiseProfile]) -> GainEstimate:
+    """
+    Fit the variance as a straight line of the mean, robustly.
+
+    Parameters
+    ----------
+    profiles : sequence of NoiseProfile
+        Of some images of a sweep.
+
+    Returns
+    -------
+    GainEstimate
+        The pedestal is 0 where the line meets the axis at a positive mean. Without
+        enough points every number is NaN.
+
+    References
+    ----------
+    Huber, P. J. (1964). Ann. Math. Statist. 35, 73-101,
+    doi:10.1214/aoms/1177703732.
+    """
+    mean = np.concatenate([p.mean for p in profiles]) if profiles else np.empty(0)
+    if len(mean) < _FEWEST_POINTS:
+        nan = float("nan")
+        return GainEstimate(
+            nan, nan, nan, nan, nan, (nan, nan), False,
+            f"only {len(mean)} radii have enough tiles without spots",
+        )  # fmt: skip
+    variance = np.concatenate([p.variance for p in profiles])
+    error = np.concatenate([p.variance_sd for p in profiles])
+    fitted = np.concatenate([p.nonpositive for p in profiles])
+    sd = np.hypot(error, (_SYSTEMATIC + _SYSTEMATIC_OF_ZEROS * fitted) * variance)
+    (slope, intercept), covariance = _robust_line(mean, variance, sd)
+    gain_sd = float(np.sqrt(covariance[0, 0]))
+    read_variance = max(intercept, 0.0)
+    pedestal = -read_variance / slope if slope > 0 else float("nan")
+    gradient = np.array([-pedestal, -1.0]) / slope
+    low, high = float(mean.min()), float(mean.max())
+    reason = ""
+    if slope <= 0 or gain_sd > _LARGEST_RELATIVE_SD * slope:
+        reason = (
+            f"the variance of backgrounds from {low:.1f} to {high:.1f} ADU gives a "
+            f"slope of {slope:.2g} ± {gain_sd:.2g}"
+        )
+    return GainEstimate(
+        gain=slope,
+        pedestal=pedestal,
+        gain_sd=gain_sd,
+        pedestal_sd=float(np.sqrt(gradient @ covariance @ gradient)),
+        read_noise=float(np.sqrt(read_variance)),
+        mean_range=(low, high),
+        reliable=not reason,
+        reason=reason,
+    )
+
+
+def _tile_moments(image: IntArray, mask: BoolArray) -> tuple[Array, Array]:
+    """
+    Mean and variance within each tile, the latter about a plane.
+
+    Parameters
+    ----------
+    image, mask : ndarray, shape (ny, nx)
+        Values and usable pixels.
+
+    Returns
+    -------
+    tuple of ndarray
+        Each of shape (ny // tile, nx // tile), ADU and ADU²; NaN where too few
+        pixels are usable.
+    """
+    n_slow, n_fast = (n // _TILE for n in image.shape)
+    shape = (n_slow, _TILE, n_fast, _TILE)
+    cut = (slice(n_slow * _TILE), slice(n_fast * _TILE))
+    weight = mask[cut].reshape(shape).astype(np.float64)
+    value = image[cut].reshape(shape) * weight
+    count = weight.sum(axis=(1, 3))
+    enough = count >= _SMALLEST_VALID_FRACTION * _TILE * _TILE
+    mean = np.full(count.shape, np.nan)
+    np.divide(value.sum(axis=(1, 3)), count, out=mean, where=enough)
+    # Unusable pixels do not deviate.
+    away = (value - mean[:, None, :, None]) * weight
+    square = np.einsum("ijkl,ijkl->ik", away, away)
+    offset = np.arange(_TILE) - 0.5 * (_TILE - 1)
+    for slope, spread in (
+        (np.einsum("ijkl,j->ik", away, offset), "ijkl,j->ik"),
+        (np.einsum("ijkl,l->ik", away, offset), "ijkl,l->ik"),
+    ):
+        moment = np.einsum(spread, weight, offset**2)
+        square -= np.divide(slope**2, moment, out=np.zeros_like(mean), where=enough)
+    return mean, square / np.maximum(count - 3.0, 1.0)
+
+
+def _without_outliers(mean: Array, variance: Array) -> tuple[Array, Array]:
+    """
+    Leave out the tiles that are brighter or noisier than others of their radius.
+
+    Parameters
+    ----------
+    mean, variance : ndarray, shape (n_tiles,)
+        Of the tiles of one radius.
+
+    Returns
+    -------
+    tuple of ndarray
+        Of the tiles that stay.
+    """
+    for _ in range(3):
+        if len(mean) < _FEWEST_TILES:
+            break
+        keep = np.ones(len(mean), dtype=bool)
+        for x in (mean, variance):
+            middle = np.median(x)
+            keep &= x <= middle + _CLIP_DEVIATIONS * MAD_TO_SD * np.median(
+                np.abs(x - middle)
+            )
+        mean, variance = mean[keep], variance[keep]
+    return mean, variance
+
+
+def _robust_line(
+    x: Array, y: Array, sd: Array
+) -> tuple[tuple[float, float], npt.NDArray[np.float64]]:
+    """
+    Straight line by iteratively reweighted least squares with Huber's weights.
+
+    Parameters
+    ----------
+    x, y, sd : ndarray, shape (n,)
+        Points and the standard deviations of y.
+
+    Returns
+    -------
+    tuple of (float, float) and ndarray
+        Slope and intercept, and their covariance matrix, scaled by the scatter.
+    """
+    design = np.stack([x, np.ones_like(x)], axis=1) / sd[:, None]
+    target = y / sd
+    weight = np.ones_like(x)
+    solution = np.zeros(2)
+    for _ in range(50):
+        root = np.sqrt(weight)[:, None]
+        new = np.linalg.lstsq(design * root, target * root[:, 0], rcond=None)[0]
+        residual = target - design @ new
+        scale = max(MAD_TO_SD * float(np.median(np.abs(residual))), 1e-9)
+        weight = np.minimum(1.0, _HUBER * scale / np.maximum(np.abs(residual), 1e-12))
+        if np.allclose(new, solution, rtol=1e-10, atol=1e-12):
+            break
+        solution = new
+    normal = (design * weight[:, None]).T @ design
+    freedom = max(len(x) - 2, 1)
+    scatter = float((weight * residual**2).sum() / freedom)
+    covariance = np.linalg.pinv(normal) * scatter
+    return (float(new[0]), float(new[1])), covariance

@@ -1,0 +1,197 @@
+"""Find the shadow of the beam stop in an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from dials_truncfix.correction.tiles import Tiles, tile_levels
+
+IntArray = npt.NDArray[np.integer[Any]]
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.floating[Any]]
+
+_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
+
+
+@dataclass(frozen=True)
+class BeamStopSearch:
+    """
+    What counts as the shadow of a beam stop.
+
+    A tile is shadowed when its mean is too low for its scattering angle, both in
+    units of the scatter among the tiles of that angle and as a fraction.
+
+    Attributes
+    ----------
+    tile : int
+        Edge of a tile, pixels.
+    seed_deviations, seed_drop : float
+        A region needs tiles this far below the median of their ring, in standard
+        deviations and as a fraction of the median.
+    seed_tiles : int
+        Number of such tiles a region needs.
+    grow_deviations, grow_drop : float
+        Neighbouring tiles this far below belong to the region as well.
+    smallest_tiles : int
+        Regions with fewer tiles are no beam stop.
+    """
+
+    tile: int = 16
+    seed_deviations: float = 6.0
+    seed_drop: float = 0.4
+    seed_tiles: int = 4
+    grow_deviations: float = 3.0
+    grow_drop: float = 0.15
+    smallest_tiles: int = 8
+
+
+def find_beam_stop(
+    image: IntArray,
+    mask: BoolArray,
+    radius: FloatArray,
+    search: BeamStopSearch | None = None,
+) -> BoolArray:
+    """
+    Find the shadow of a beam stop from the image alone.
+
+    Tiles that are far too dark for their scattering angle form seeds, dark
+    neighbours join, and large connected regions stay. A disc that covers whole
+    rings has no bright tile at its own angle to be compared with: such rings are
+    compared with the brightest ring, just outside the disc.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx), integer
+        Recorded values, ADU.
+    mask : ndarray, shape (ny, nx), bool
+        True for the pixels that can be used.
+    radius : ndarray, shape (ny, nx), float
+        Coordinate that grows with the scattering angle.
+    search : BeamStopSearch, optional
+        Limits.
+
+    Returns
+    -------
+    ndarray, shape (ny, nx), bool
+        True in the shadow and in the tiles that touch it, which may hold its edge.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    search = search or BeamStopSearch()
+    tiles = tile_levels(image, mask, radius, search.tile)
+    level, spread = tiles.level[tiles.ring], tiles.spread[tiles.ring]
+    with np.errstate(invalid="ignore"):
+        below = level - tiles.mean
+        # Without scatter there is no unit to measure with; a fiftieth of the level
+        # keeps rings of nearly equal tiles from turning noise into outliers.
+        unit = np.maximum(spread, 0.02 * np.abs(level)) + np.finfo(float).tiny
+        seed = below > np.maximum(
+            search.seed_deviations * unit, search.seed_drop * level
+        )
+        grow = below > np.maximum(
+            search.grow_deviations * unit, search.grow_drop * level
+        )
+    region = _regions_with_seeds(grow, seed, search)
+    region = _with_centre(region, tiles)
+    if not region.any():
+        return np.zeros(image.shape, dtype=bool)
+    region = ndimage.binary_dilation(region, _EIGHT_NEIGHBOURS)
+    return _to_pixels(region, image.shape, search.tile)
+
+
+def _regions_with_seeds(
+    grow: BoolArray, seed: BoolArray, search: BeamStopSearch
+) -> BoolArray:
+    """
+    Keep the connected regions that are large and hold enough seeds.
+
+    Parameters
+    ----------
+    grow, seed : ndarray, shape (n_slow, n_fast), bool
+        Dark and very dark tiles.
+    search : BeamStopSearch
+        Limits.
+
+    Returns
+    -------
+    ndarray of bool
+        The same shape.
+    """
+    number, n_regions = ndimage.label(grow, _EIGHT_NEIGHBOURS)
+    size = np.bincount(number.ravel(), minlength=n_regions + 1)
+    seeds = np.bincount(number[seed], minlength=n_regions + 1)
+    keep = (size >= search.smallest_tiles) & (seeds >= search.seed_tiles)
+    keep[0] = False
+    return np.asarray(keep[number])
+
+
+def _with_centre(region: BoolArray, tiles: Tiles) -> BoolArray:
+    """
+    Add the disc that hides whole rings around the direct beam.
+
+    In electron diffraction the background falls from the centre outwards. Where all
+    rings inside the brightest one are dark, and the step up to it is sharp, something
+    stands in front of them.
+
+    Parameters
+    ----------
+    region : ndarray, shape (n_slow, n_fast), bool
+        Shadowed tiles found so far.
+    tiles : Tiles
+        Means and levels.
+
+    Returns
+    -------
+    ndarray of bool
+        The same shape.
+    """
+    level = tiles.level
+    if not np.isfinite(level).any():
+        return region
+    top = int(np.nanargmax(level))
+    peak = float(level[top])
+    inside = level[:top]
+    inside = inside[np.isfinite(inside)]
+    if peak <= 0 or len(inside) < 2 or inside[0] > 0.4 * peak:
+        return region
+    floor = float(inside[0])
+    limit = floor + 0.4 * (peak - floor)
+    dark_rings = int(np.argmax(level > limit))
+    sharp = np.nanmax(level[dark_rings : dark_rings + 3]) > floor + 0.8 * (peak - floor)
+    if not sharp:
+        return region
+    with np.errstate(invalid="ignore"):
+        disc = (tiles.ring <= dark_rings) & (tiles.mean < limit)
+    return np.asarray(region | disc)
+
+
+def _to_pixels(region: BoolArray, shape: tuple[int, ...], tile: int) -> BoolArray:
+    """
+    Enlarge a mask of tiles to pixels.
+
+    Parameters
+    ----------
+    region : ndarray, shape (n_slow, n_fast), bool
+        Tiles.
+    shape : tuple of int
+        Shape of the image; the pixels beyond the last whole tile follow it.
+    tile : int
+        Edge of a tile, pixels.
+
+    Returns
+    -------
+    ndarray of bool
+        The shape asked for.
+    """
+    tile = min(tile, *shape)
+    pixels = np.repeat(np.repeat(region, tile, axis=1), tile, axis=0)
+    rest = [(0, n - m) for n, m in zip(shape, pixels.shape)]
+    return pixels if pixels.shape == shape else np.pad(pixels, rest, mode="edge")

@@ -1,0 +1,197 @@
+"""Square tiles of an image, compared with the tiles of the same scattering angle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.integer[Any]]
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.floating[Any]]
+
+MAD_TO_SD = 1.4826
+"""Standard deviation of a normal distribution over its median absolute deviation."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """
+    Mean of every tile of an image and the level of the tiles at its radius.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (n_slow, n_fast), float64
+        Mean of the valid pixels, ADU; NaN where fewer than a quarter are valid.
+    ring : ndarray, shape (n_slow, n_fast), int64
+        Number of the tile-wide ring, from the centre outwards.
+    level : ndarray, shape (n_rings,), float64
+        Median of the tiles of each ring, ADU; NaN in an empty ring.
+    spread : ndarray, shape (n_rings,), float64
+        Standard deviation of the tiles of each ring by the median absolute
+        deviation, ADU.
+    """
+
+    mean: npt.NDArray[np.float64]
+    ring: npt.NDArray[np.int64]
+    level: npt.NDArray[np.float64]
+    spread: npt.NDArray[np.float64]
+
+
+def tile_levels(
+    image: IntArray, mask: BoolArray, radius: FloatArray, tile: int = 16
+) -> Tiles:
+    """
+    Average an image over square tiles and compare tiles of one scattering angle.
+
+    Pixels beyond the last whole tile of a row or column are left out.
+
+    Parameters
+    ----------
+    image, mask, radius
+        As for `find_beam_stop`.
+    tile : int
+        Edge of a tile, pixels; smaller images are one tile.
+
+    Returns
+    -------
+    Tiles
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if image.shape != mask.shape or image.shape != radius.shape:
+        raise ValueError(
+            f"image {image.shape}, mask {mask.shape} and radius {radius.shape} "
+            "differ in shape"
+        )
+    tile = min(tile, *image.shape)
+    n_slow, n_fast = (n // tile for n in image.shape)
+    # Every second row is enough to average a tile.
+    rows = slice(0, n_slow * tile, 2 if tile % 2 == 0 else 1)
+    size = (tile // (rows.step or 1), tile)
+    total = _sum_tiles(image[rows] * mask[rows], size)
+    count = _sum_tiles(mask[rows], size)
+    mean = np.full(total.shape, np.nan)
+    np.divide(total, count, out=mean, where=4 * count >= size[0] * size[1])
+    half = tile // 2
+    centre = radius[half::tile, half::tile][:n_slow, :n_fast].astype(np.float64)
+    ring = rings_of_tiles(centre)
+    level, spread = _median_and_spread(mean, ring)
+    return Tiles(mean=mean, ring=ring, level=level, spread=spread)
+
+
+def rings_of_tiles(centre: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """
+    Assign the tiles to rings that are one tile wide.
+
+    Parameters
+    ----------
+    centre : ndarray, shape (n_slow, n_fast)
+        Radial coordinate of the tiles.
+
+    Returns
+    -------
+    ndarray of int64
+        The same shape.
+    """
+    if min(centre.shape) < 2:
+        return np.zeros(centre.shape, dtype=np.int64)
+    step = float(np.median(np.hypot(*np.gradient(centre))))
+    if step <= 0:
+        return np.zeros(centre.shape, dtype=np.int64)
+    # Far from flat coordinates would make more rings than tiles.
+    number = np.minimum((centre - centre.min()) / step, centre.size)
+    return np.asarray(number.astype(np.int64))
+
+
+def _sum_tiles(
+    image: npt.NDArray[Any], size: tuple[int, int]
+) -> npt.NDArray[np.float64]:
+    """
+    Sum an image over rectangular tiles.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx)
+        Integer or bool.
+    size : tuple of int
+        Edges of a tile (slow, fast), pixels.
+
+    Returns
+    -------
+    ndarray, shape (ny // size[0], nx // size[1]), float64
+    """
+    n_slow, n_fast = (n // edge for n, edge in zip(image.shape, size))
+    cut = image[: n_slow * size[0], : n_fast * size[1]]
+    # Along the slow axis first, over contiguous rows, in the smallest type that
+    # holds the sums: the time goes into moving bytes.
+    bound = max(abs(int(cut.max())), abs(int(cut.min()))) * size[0]
+    narrow = np.int16 if bound < 2**15 else np.int32 if bound < 2**31 else np.int64
+    columns = cut.reshape(n_slow, size[0], -1).sum(axis=1, dtype=narrow)
+    sums = columns.reshape(n_slow, n_fast, size[1]).sum(axis=2, dtype=np.int64)
+    return np.asarray(sums.astype(np.float64))
+
+
+def _median_and_spread(
+    mean: npt.NDArray[np.float64], ring: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """
+    Median and standard deviation (from the MAD) of the tiles of each ring.
+
+    Parameters
+    ----------
+    mean, ring
+        As in `Tiles`.
+
+    Returns
+    -------
+    tuple of ndarray
+        Level and spread, each of shape (n_rings,).
+    """
+    n_rings = int(ring.max()) + 1
+    valid = np.isfinite(mean)
+    value, number = mean[valid], ring[valid]
+    level = _grouped_median(value, number, n_rings)
+    away = np.abs(value - level[number])
+    return level, MAD_TO_SD * _grouped_median(away, number, n_rings)
+
+
+def _grouped_median(
+    value: npt.NDArray[np.float64], group: npt.NDArray[np.int64], n_groups: int
+) -> npt.NDArray[np.float64]:
+    """
+    Median of each group, NaN for a group without members.
+
+    Parameters
+    ----------
+    value : ndarray, shape (n,)
+        Finite numbers.
+    group : ndarray, shape (n,)
+        0 <= group < n_groups.
+    n_groups : int
+        Number of groups.
+
+    Returns
+    -------
+    ndarray, shape (n_groups,), float64
+    """
+    if value.size == 0:
+        return np.full(n_groups, np.nan)
+    # One sort of group number plus value squeezed into [0, 1) is faster than lexsort.
+    low_end = float(value.min())
+    scale = 1.001 * (float(value.max()) - low_end) or 1.0
+    ordered = np.sort(group + (value - low_end) / scale)
+    count = np.bincount(group, minlength=n_groups)
+    start = np.cumsum(count) - count
+    median = np.full(n_groups, np.nan)
+    some = count > 0
+    low = start[some] + (count[some] - 1) // 2
+    high = start[some] + count[some] // 2
+    middle = 0.5 * (ordered[low] + ordered[high]) - np.flatnonzero(some)
+    median[some] = middle * scale + low_end
+    return median
