@@ -1,0 +1,99 @@
+"""The package as installed: metadata, entry points, plugins and commands."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import dials_truncfix
+
+PLUGIN_GROUPS = ("console_scripts", "dxtbx.format")
+
+
+def entry_points(group: str) -> list[metadata.EntryPoint]:
+    """Entry points of this package in one group."""
+    found = metadata.distribution("dials_truncfix").entry_points
+    return [entry for entry in found if entry.group == group]
+
+
+def test_version_is_the_installed_one():
+    assert metadata.version("dials_truncfix") == dials_truncfix.__version__
+
+
+def test_entry_points_load():
+    loaded = [entry.load() for group in PLUGIN_GROUPS for entry in entry_points(group)]
+    assert loaded
+    assert all(callable(item) for item in loaded)
+
+
+def test_each_command_has_a_dispatcher():
+    commands = {entry.name for entry in entry_points("console_scripts")}
+    dispatched = {entry.name for entry in entry_points("libtbx.dispatcher.script")}
+    assert commands == dispatched
+
+
+def test_nothing_that_breaks_dials_is_required():
+    required = {
+        re.match(r"[\w.-]+", line).group().lower().replace("_", "-")
+        for line in metadata.requires("dials_truncfix")
+    }
+    assert required.isdisjoint({"dials", "dxtbx", "cctbx", "cctbx-base", "xia2"})
+
+
+def test_formats_load_without_what_dials_does_not_bring():
+    """A format that fails to import breaks every dials.import of its installation."""
+    code = (
+        "import sys\n"
+        "sys.modules['tifffile'] = None\n"
+        "from importlib import metadata\n"
+        "for entry in metadata.distribution('dials_truncfix').entry_points:\n"
+        "    if entry.group == 'dxtbx.format':\n"
+        "        entry.load()\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_formats_are_in_the_registry():
+    ours = [entry.name.partition(":")[0] for entry in entry_points("dxtbx.format")]
+    registry = importlib.import_module("dxtbx.format.Registry")
+    known = set(registry.get_format_class_index())
+    assert set(ours) <= known
+
+
+def test_commands_of_dials_see_this_environment():
+    """A launcher beside the running Python starts without help from its caller."""
+    bin_folder = Path(sys.executable).parent
+    launcher = bin_folder / "dials.version"
+    if not launcher.exists():
+        pytest.skip("DIALS' commands are not beside this Python")
+    environment = {k: v for k, v in os.environ.items() if k != "LIBTBX_BUILD"}
+    run = subprocess.run(
+        [launcher], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert "DIALS" in run.stdout
+
+
+def test_working_copy_environment_sets_libtbx_build():
+    """A Python of the venv imports DIALS with a bare environment."""
+    code = "import dxtbx.model, dials_truncfix; print(dials_truncfix.__file__)"
+    environment = {k: v for k, v in os.environ.items() if k != "LIBTBX_BUILD"}
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == dials_truncfix.__file__
