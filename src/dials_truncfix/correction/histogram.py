@@ -55,12 +55,12 @@ def ring_histograms(
     highest = image.dtype.type(min(n_bins - 1, int(np.iinfo(image.dtype).max)))
     code = np.min_scalar_type(-rows * columns)
     for values, rings in _blocks(image, labels):
-        bin_number = np.minimum(values, highest).astype(code)
+        # Clipped before they are narrowed, which would wrap large numbers around.
+        clipped = np.minimum(values, highest)
         if values.dtype.kind == "i":
-            np.maximum(bin_number, -1, out=bin_number)
-        row = rings.astype(code)
-        np.maximum(row, OUTSIDE, out=row)
-        row += 1
+            np.maximum(clipped, -1, out=clipped)
+        bin_number = clipped.astype(code)
+        row = (np.maximum(rings, OUTSIDE) + 1).astype(code)
         row *= columns
         row += 1
         row += bin_number

@@ -16,6 +16,9 @@ BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.floating[Any]]
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
+# Behind a disc there is less than this fraction of the level beside it, which is
+# reached, to twice this fraction, within three rings of tiles.
+_DARK = 0.4
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ class BeamStopSearch:
         Neighbouring tiles this far below belong to the region as well.
     smallest_tiles : int
         Regions with fewer tiles are no beam stop.
+    smallest_drop : float
+        Shadows of less depth do no harm, ADU.
+    largest_disc : float
+        Fraction of the image that a disc around the beam may cover.
     """
 
     tile: int = 16
@@ -48,6 +55,8 @@ class BeamStopSearch:
     grow_deviations: float = 3.0
     grow_drop: float = 0.15
     smallest_tiles: int = 8
+    smallest_drop: float = 1.0
+    largest_disc: float = 0.1
 
 
 def find_beam_stop(
@@ -93,14 +102,18 @@ def find_beam_stop(
         # Without scatter there is no unit to measure with; a fiftieth of the level
         # keeps rings of nearly equal tiles from turning noise into outliers.
         unit = np.maximum(spread, 0.02 * np.abs(level)) + np.finfo(float).tiny
-        seed = below > np.maximum(
-            search.seed_deviations * unit, search.seed_drop * level
+        grow = (
+            (below > search.grow_deviations * unit)
+            & (below > search.grow_drop * level)
+            & (below > search.smallest_drop)
         )
-        grow = below > np.maximum(
-            search.grow_deviations * unit, search.grow_drop * level
+        seed = (
+            grow
+            & (below > search.seed_deviations * unit)
+            & (below > search.seed_drop * level)
         )
     region = _regions_with_seeds(grow, seed, search)
-    region = _with_centre(region, tiles)
+    region = _with_centre(region, tiles, search)
     if not region.any():
         return np.zeros(image.shape, dtype=bool)
     region = ndimage.binary_dilation(region, _EIGHT_NEIGHBOURS)
@@ -133,7 +146,7 @@ def _regions_with_seeds(
     return np.asarray(keep[number])
 
 
-def _with_centre(region: BoolArray, tiles: Tiles) -> BoolArray:
+def _with_centre(region: BoolArray, tiles: Tiles, search: BeamStopSearch) -> BoolArray:
     """
     Add the disc that hides whole rings around the direct beam.
 
@@ -147,29 +160,31 @@ def _with_centre(region: BoolArray, tiles: Tiles) -> BoolArray:
         Shadowed tiles found so far.
     tiles : Tiles
         Means and levels.
+    search : BeamStopSearch
+        Limits.
 
     Returns
     -------
     ndarray of bool
         The same shape.
     """
-    level = tiles.level
-    if not np.isfinite(level).any():
+    n_tiles = np.cumsum(np.bincount(tiles.ring[np.isfinite(tiles.mean)]))
+    near = tiles.level[: len(n_tiles)][n_tiles <= search.largest_disc * n_tiles[-1:]]
+    if not np.isfinite(near).any():
         return region
-    top = int(np.nanargmax(level))
-    peak = float(level[top])
-    inside = level[:top]
-    inside = inside[np.isfinite(inside)]
-    if peak <= 0 or len(inside) < 2 or inside[0] > 0.4 * peak:
+    top = int(np.nanargmax(near))
+    inside = near[:top][np.isfinite(near[:top])]
+    if len(inside) == 0:
         return region
-    floor = float(inside[0])
-    limit = floor + 0.4 * (peak - floor)
-    dark_rings = int(np.argmax(level > limit))
-    sharp = np.nanmax(level[dark_rings : dark_rings + 3]) > floor + 0.8 * (peak - floor)
-    if not sharp:
+    peak, floor = float(near[top]), float(inside[0])
+    if floor > _DARK * peak or peak - floor < search.smallest_drop:
+        return region
+    limit = floor + _DARK * (peak - floor)
+    n_dark = int(np.argmax(near > limit))
+    if np.nanmax(near[n_dark : n_dark + 3]) < floor + 2 * _DARK * (peak - floor):
         return region
     with np.errstate(invalid="ignore"):
-        disc = (tiles.ring <= dark_rings) & (tiles.mean < limit)
+        disc = (tiles.ring <= n_dark) & (tiles.mean < limit)
     return np.asarray(region | disc)
 
 

@@ -51,8 +51,8 @@ def zero_excess(histograms: NDArray[np.int64]) -> ZeroExcess:
     k p(k) / p(k - 1) = a k + b. It is fitted to k = 2 … m by maximum likelihood,
     conditioned on 1 … m, and continued to k = 1, which predicts p(0). The zeros of a
     counting detector follow it (E near 1, also when the mean varies within the
-    region). Truncated zeros stand for everything below 1/2, and E is near
-    P(x < 1/2) / P(-1/2 < x < 1/2), which grows with the read noise.
+    region). Truncated zeros stand for everything below 1/2, so that E exceeds 1, the
+    more so the larger the read noise.
 
     Parameters
     ----------
