@@ -47,7 +47,7 @@ def cdf(x: Array, theta: Array) -> Array:
     Returns
     -------
     NDArray[np.float64]
-        (..., n) probabilities, right to 1e-16 absolutely; `log_cdf` keeps the
+        (..., n) probabilities, right to 1e-14 absolutely; `log_cdf` keeps the
         relative precision of the left tail.
     """
     u, r = _standardise(x, theta)

@@ -96,21 +96,21 @@ def make_intervals(histograms: NDArray[np.integer[Any]], threshold: float) -> In
     n_regular = np.maximum((i_max - first) // width, 0)
     i_max = first + n_regular * width
 
-    status = np.full(n_rows, "fitted", dtype="<U10")
-    n_levels = levels[rows, np.minimum(i_max, usable)] - below + 1
-    status[n_levels < MINIMUM_LEVELS] = "few_levels"
-    status[(2 * cumulative[:, usable] < total) | (first > usable)] = "overflow"
-    status[occupied.sum(axis=1) == 1] = "one_level"
-    status[total == 0] = "no_pixels"
-
     index = np.minimum(np.arange(N_INTERVALS), n_regular[:, None])
     values = np.minimum(first[:, None] + index * width[:, None], n_bins - 1)
     counts = np.take_along_axis(cumulative, values, axis=1)
     n_fitted = counts[:, -1].astype(np.float64)
     safe_fitted = np.maximum(n_fitted, 1.0)[:, None]
+    fractions = np.diff(counts, axis=1, prepend=0) / safe_fitted
+
+    status = np.full(n_rows, "fitted", dtype="<U10")
+    status[(fractions > 0.0).sum(axis=1) < MINIMUM_LEVELS] = "few_levels"
+    status[(2 * cumulative[:, usable] < total) | (first > usable)] = "overflow"
+    status[occupied.sum(axis=1) == 1] = "one_level"
+    status[total == 0] = "no_pixels"
     return Intervals(
         edges=values + threshold,
-        fractions=np.diff(counts, axis=1, prepend=0) / safe_fitted,
+        fractions=fractions,
         n_fitted=n_fitted,
         cumulative=counts / np.maximum(total, 1)[:, None],
         i_max=i_max,

@@ -22,6 +22,8 @@ from dials_truncfix.correction.parameters import column
 Array = NDArray[np.float64]
 
 NAME = "lognormal"
+# Skewness -0.95: a longer left tail, which nothing recorded could check, would give
+# draws without bound.
 SHAPE_BOUNDS = (-0.3, 2.0)
 START_SHAPES = (-0.2, 0.02, 0.15, 0.3, 0.5, 0.8, 1.2)
 

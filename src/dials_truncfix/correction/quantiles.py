@@ -19,9 +19,11 @@ from dials_truncfix.correction.intervals import THRESHOLDS
 Array = NDArray[np.float64]
 
 _NODES = 384
+# Grids end where F is this fraction of the smallest u of their table.
 _DEEPEST_FRACTION = 0.25
 _BRACKETS_PER_OCTAVE = 4
 _BRACKET_OCTAVES = (-12, 16)
+# Annuli of equal area have at most 1/8; more would make the system ill-conditioned.
 _LARGEST_OFF_DIAGONAL = 0.2
 
 
