@@ -13,7 +13,7 @@ from scipy import special
 from dials_truncfix.correction.annuli import OUTSIDE
 from dials_truncfix.correction.histogram import ring_histograms
 from dials_truncfix.correction.solid_zeros import solid_zeros
-from dials_truncfix.correction.tiles import Tiles, tile_levels
+from dials_truncfix.correction.tiles import Tiles, tile_levels, tile_moments
 
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
@@ -37,8 +37,8 @@ class Evidence:
         summed over the images; the last bin holds all larger values. Negative
         values and solid areas of zeros are left out.
     mean, variance : ndarray, shape (n_regions,), float64
-        Medians over the tiles of each region of their mean and variance, ADU and
-        ADU²; NaN in an empty region.
+        Medians over the tiles of each region of their mean and of their variance
+        about a plane, ADU and ADU²; NaN in an empty region.
     n_images : int
         Number of images.
     n_pixels : int
@@ -138,7 +138,7 @@ def collect_evidence(
         region = _regions_of_tiles(tiles)
         labels = _labels_of_pixels(region, used)
         histograms += ring_histograms(image, labels, _N_REGIONS, _N_BINS)
-        mean, variance = _moments(image, used, region, tiles)
+        mean, variance = _moments(image, used, region)
         means.append(mean)
         variances.append(variance)
         anisotropies.append(_anisotropy(image, used, radius))
@@ -211,7 +211,7 @@ def _labels_of_pixels(
 
 
 def _moments(
-    image: IntArray, used: BoolArray, region: npt.NDArray[np.int16], tiles: Tiles
+    image: IntArray, used: BoolArray, region: npt.NDArray[np.int16]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """
     Median over the tiles of each region of the tile's mean and variance.
@@ -222,29 +222,18 @@ def _moments(
         Values and usable pixels.
     region : ndarray, shape (n_slow, n_fast), int16
         Region of each tile.
-    tiles : Tiles
-        Means of the tiles.
 
     Returns
     -------
     tuple of ndarray
         Each of shape (_N_REGIONS,), ADU and ADU².
     """
-    tile = min(_TILE, *image.shape)
-    n_slow, n_fast = region.shape
-    shape = (n_slow, tile, n_fast, tile)
-    cut = (slice(n_slow * tile), slice(n_fast * tile))
-    weight = used[cut].astype(np.float64).reshape(shape)
-    value = image[cut].astype(np.float64).reshape(shape)
-    count = np.maximum(weight.sum(axis=(1, 3)), 1.0)
-    mean = (weight * value).sum(axis=(1, 3)) / count
-    away = value - mean[:, None, :, None]
-    variance = (weight * away * away).sum(axis=(1, 3)) / np.maximum(count - 1.0, 1.0)
+    mean, variance = tile_moments(image, used, min(_TILE, *image.shape))
     result = np.full((2, _N_REGIONS), np.nan)
     for i in range(_N_REGIONS):
-        members = region == i
+        members = (region == i) & np.isfinite(mean)
         if members.any():
-            result[:, i] = np.median(tiles.mean[members]), np.median(variance[members])
+            result[:, i] = np.median(mean[members]), np.median(variance[members])
     return result[0], result[1]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.tiles import MAD_TO_SD, rings_of_tiles
+from dials_truncfix.correction.tiles import MAD_TO_SD, rings_of_tiles, tile_moments
 
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
@@ -17,7 +17,6 @@ FloatArray = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[np.float64]
 
 _TILE = 16
-_SMALLEST_VALID_FRACTION = 0.75
 _FEWEST_TILES = 8
 _FEWEST_POINTS = 5
 _CLIP_DEVIATIONS = 3.0
@@ -121,13 +120,13 @@ def noise_profile(image: IntArray, mask: BoolArray, radius: FloatArray) -> Noise
             f"image {image.shape}, mask {mask.shape} and radius {radius.shape} "
             "differ in shape"
         )
-    mean, variance = _tile_moments(image, mask)
+    mean, variance = tile_moments(image, mask, _TILE)
     n_slow, n_fast = mean.shape
     if mean.size == 0:
         return NoiseProfile(*(np.empty(0) for _ in range(4)))
     centre = radius[_TILE // 2 :: _TILE, _TILE // 2 :: _TILE][:n_slow, :n_fast]
     ring = rings_of_tiles(centre.astype(np.float64))
-    fitted, _ = _tile_moments((image <= 0).astype(np.uint8), mask)
+    fitted, _ = tile_moments((image <= 0).astype(np.uint8), mask, _TILE)
     points = []
     for number in range(int(ring.max()) + 1):
         members = (ring == number) & np.isfinite(mean)
@@ -170,7 +169,7 @@ def estimate_gain(profiles: Sequence[NoiseProfile]) -> GainEstimate:
     error = np.concatenate([p.variance_sd for p in profiles])
     fitted = np.concatenate([p.nonpositive for p in profiles])
     sd = np.hypot(error, (_SYSTEMATIC + _SYSTEMATIC_OF_ZEROS * fitted) * variance)
-    (slope, intercept), covariance = _robust_line(mean, variance, sd)
+    (slope, intercept), covariance = _robust_line(mean, variance, sd, error)
     gain_sd = float(np.sqrt(covariance[0, 0]))
     read_variance = max(intercept, 0.0)
     pedestal = -read_variance / slope if slope > 0 else float("nan")
@@ -192,43 +191,6 @@ def estimate_gain(profiles: Sequence[NoiseProfile]) -> GainEstimate:
         reliable=not reason,
         reason=reason,
     )
-
-
-def _tile_moments(image: IntArray, mask: BoolArray) -> tuple[Array, Array]:
-    """
-    Mean and variance within each tile, the latter about a plane.
-
-    Parameters
-    ----------
-    image, mask : ndarray, shape (ny, nx)
-        Values and usable pixels.
-
-    Returns
-    -------
-    tuple of ndarray
-        Each of shape (ny // tile, nx // tile), ADU and ADU²; NaN where too few
-        pixels are usable.
-    """
-    n_slow, n_fast = (n // _TILE for n in image.shape)
-    shape = (n_slow, _TILE, n_fast, _TILE)
-    cut = (slice(n_slow * _TILE), slice(n_fast * _TILE))
-    weight = mask[cut].reshape(shape).astype(np.float64)
-    value = image[cut].reshape(shape) * weight
-    count = weight.sum(axis=(1, 3))
-    enough = count >= _SMALLEST_VALID_FRACTION * _TILE * _TILE
-    mean = np.full(count.shape, np.nan)
-    np.divide(value.sum(axis=(1, 3)), count, out=mean, where=enough)
-    # Unusable pixels do not deviate.
-    away = (value - mean[:, None, :, None]) * weight
-    square = np.einsum("ijkl,ijkl->ik", away, away)
-    offset = np.arange(_TILE) - 0.5 * (_TILE - 1)
-    for slope, spread in (
-        (np.einsum("ijkl,j->ik", away, offset), "ijkl,j->ik"),
-        (np.einsum("ijkl,l->ik", away, offset), "ijkl,l->ik"),
-    ):
-        moment = np.einsum(spread, weight, offset**2)
-        square -= np.divide(slope**2, moment, out=np.zeros_like(mean), where=enough)
-    return mean, square / np.maximum(count - 3.0, 1.0)
 
 
 def _without_outliers(mean: Array, variance: Array) -> tuple[Array, Array]:
@@ -259,7 +221,7 @@ def _without_outliers(mean: Array, variance: Array) -> tuple[Array, Array]:
 
 
 def _robust_line(
-    x: Array, y: Array, sd: Array
+    x: Array, y: Array, sd: Array, floor: Array
 ) -> tuple[tuple[float, float], npt.NDArray[np.float64]]:
     """
     Straight line by iteratively reweighted least squares with Huber's weights.
@@ -268,11 +230,19 @@ def _robust_line(
     ----------
     x, y, sd : ndarray, shape (n,)
         Points and the standard deviations of y.
+    floor : ndarray, shape (n,)
+        The part of the standard deviations that averages out: no point is taken to
+        be better known than that.
 
     Returns
     -------
     tuple of (float, float) and ndarray
-        Slope and intercept, and their covariance matrix, scaled by the scatter.
+        Slope and intercept, and their covariance matrix from the residuals.
+
+    References
+    ----------
+    MacKinnon, J. G. & White, H. (1985). J. Econometrics 29, 305-325,
+    doi:10.1016/0304-4076(85)90158-7 (HC3).
     """
     design = np.stack([x, np.ones_like(x)], axis=1) / sd[:, None]
     target = y / sd
@@ -287,8 +257,11 @@ def _robust_line(
         if np.allclose(new, solution, rtol=1e-10, atol=1e-12):
             break
         solution = new
-    normal = (design * weight[:, None]).T @ design
-    freedom = max(len(x) - 2, 1)
-    scatter = float((weight * residual**2).sum() / freedom)
-    covariance = np.linalg.pinv(normal) * scatter
+    # The residuals tell how well the line is determined, enlarged where a point pulls
+    # the line to itself.
+    bread = np.linalg.pinv((design * weight[:, None]).T @ design)
+    leverage = np.einsum("ij,jk,ik->i", design, bread, design) * weight
+    pull = weight * residual / np.maximum(1.0 - leverage, 0.1)
+    score = design * np.maximum(np.abs(pull), weight * floor / sd)[:, None]
+    covariance = bread @ (score.T @ score) @ bread
     return (float(new[0]), float(new[1])), covariance

@@ -15,6 +15,8 @@ FloatArray = npt.NDArray[np.floating[Any]]
 MAD_TO_SD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 
+_SMALLEST_VALID_FRACTION = 0.75
+
 
 @dataclass(frozen=True)
 class Tiles:
@@ -83,6 +85,47 @@ def tile_levels(
     ring = rings_of_tiles(centre)
     level, spread = _median_and_spread(mean, ring)
     return Tiles(mean=mean, ring=ring, level=level, spread=spread)
+
+
+def tile_moments(
+    image: IntArray, mask: BoolArray, tile: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """
+    Measure mean and variance within each tile, the latter about a plane.
+
+    Parameters
+    ----------
+    image, mask : ndarray, shape (ny, nx)
+        Values and usable pixels.
+    tile : int
+        Edge of a tile, pixels.
+
+    Returns
+    -------
+    tuple of ndarray
+        Each of shape (ny // tile, nx // tile), ADU and ADU²; NaN where too few
+        pixels are usable.
+    """
+    n_slow, n_fast = (n // tile for n in image.shape)
+    shape = (n_slow, tile, n_fast, tile)
+    cut = (slice(n_slow * tile), slice(n_fast * tile))
+    weight = mask[cut].reshape(shape).astype(np.float64)
+    value = image[cut].reshape(shape) * weight
+    count = weight.sum(axis=(1, 3))
+    enough = count >= _SMALLEST_VALID_FRACTION * tile * tile
+    mean = np.full(count.shape, np.nan)
+    np.divide(value.sum(axis=(1, 3)), count, out=mean, where=enough)
+    # Unusable pixels do not deviate.
+    away = (value - mean[:, None, :, None]) * weight
+    square = np.einsum("ijkl,ijkl->ik", away, away)
+    offset = np.arange(tile) - 0.5 * (tile - 1)
+    for slope, spread in (
+        (np.einsum("ijkl,j->ik", away, offset), "ijkl,j->ik"),
+        (np.einsum("ijkl,l->ik", away, offset), "ijkl,l->ik"),
+    ):
+        moment = np.einsum(spread, weight, offset**2)
+        square -= np.divide(slope**2, moment, out=np.zeros_like(mean), where=enough)
+    return mean, square / np.maximum(count - 3.0, 1.0)
 
 
 def rings_of_tiles(centre: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
