@@ -20,7 +20,7 @@ _FEWEST_REGIONS = 0.25
 _CONTINUATION_LIMIT = 2.0
 # Read noise of 1.5 ADU makes successive low counts fall by less than this; rarer
 # electrons do not.
-_STEEP = 0.12
+_STEEP = 0.085
 # Beyond this fraction of zeros a camera's histogram is steep as well.
 _NEARLY_ALL_ZERO = 0.95
 
