@@ -27,7 +27,9 @@ Examples::
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -166,8 +168,33 @@ def _stop_on_termination(signum: int, _: Any) -> NoReturn:
     raise SystemExit(128 + signum)
 
 
+def _explain(error: OSError) -> str:
+    """Say which file, what is wrong with it and what to do."""
+    remedies = {
+        errno.ENOENT: "check the path; folders of output.experiments and output.json "
+        "must exist",
+        errno.EACCES: "give an output.directory that you may write to",
+        errno.EROFS: "give an output.directory that you may write to",
+        errno.ENOSPC: "free some space, or give another output.directory",
+        errno.EDQUOT: "free some space, or give another output.directory",
+        errno.EFBIG: "give an output.directory that may hold files of this size",
+    }
+    where = f"{error.filename}: " if error.filename else ""
+    remedy = remedies.get(error.errno or 0)
+    what = error.strerror or str(error)
+    return f"{where}{what}" + (f": {remedy}" if remedy else "")
+
+
 def _single_sweep(params: Any) -> Any:
     experiments = flatten_experiments(params.input.experiments)
+    for given in params.input.experiments:
+        written = params.output.experiments
+        if written and given.filename and os.path.exists(written):
+            if os.path.samefile(written, given.filename):
+                raise Sorry(
+                    f"{given.filename} would be overwritten: give another "
+                    "output.experiments"
+                )
     imagesets = experiments.imagesets()
     if len(imagesets) != 1:
         raise Sorry(
@@ -264,7 +291,9 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
             check_sweep(experiments, correction, output)
         else:
             repair_sweep(experiments, correction, output, nproc, force=params.force)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise Sorry(_explain(error)) from error
+    except ValueError as error:
         raise Sorry(str(error)) from error
 
 

@@ -219,7 +219,8 @@ def _verdict(work: SweepWork, tasks: TaskMap, force: bool) -> Verdict:
     elif verdict.verdict_class is not VerdictClass.TRUNCATED:
         if not force:
             raise ValueError(
-                f"{verdict.reason}. {summary.REMEDIES[verdict.verdict_class]}"
+                f"{work.source.name}: {verdict.reason}. "
+                f"{summary.REMEDIES[verdict.verdict_class]}"
             )
         logger.warning("Correcting all the same, as force=True was given.")
     return verdict

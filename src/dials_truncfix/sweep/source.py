@@ -53,16 +53,17 @@ class SweepSource:
     """
 
     def __init__(self, imageset: Any) -> None:
+        self.name = str(imageset.get_path(0))
         detector, self.beam = imageset.get_detector(), imageset.get_beam()
         if detector is None or self.beam is None:
             raise ValueError(
-                "has no beam or detector model: import the images again and give "
+                f"{self.name} has no beam or detector model: import the images again and give "
                 "what is missing, e.g. geometry.beam.wavelength=0.02508 "
                 "geometry.detector.distance=2200"
             )
         if len(detector) != 1:
             raise ValueError(
-                f"has a detector of {len(detector)} panels: truncated recordings come "
+                f"{self.name} has a detector of {len(detector)} panels: truncated recordings come "
                 "from cameras of one panel, and only these can be corrected"
             )
         self.imageset = imageset
@@ -102,26 +103,26 @@ class SweepSource:
         wavelength = self.beam.get_wavelength()
         if not np.isfinite(wavelength) or not 0 < wavelength < 10:
             raise ValueError(
-                f"has a wavelength of {wavelength} Å: import the images again with "
+                f"{self.name} has a wavelength of {wavelength} Å: import the images again with "
                 "geometry.beam.wavelength=0.02508 (200 kV) or your own value"
             )
         try:
             x, y = self.panel.get_beam_centre_px(self.beam.get_s0())
         except RuntimeError:
             raise ValueError(
-                "has a detector that the direct beam does not meet: import the images "
+                f"{self.name} has a detector that the direct beam does not meet: import the images "
                 "again with the right geometry.detector.* parameters"
             ) from None
         distance = self.panel.get_directed_distance()
         if not np.isfinite(distance) or abs(distance) < 1:
             raise ValueError(
-                f"has a detector distance of {distance} mm: import the images again "
+                f"{self.name} has a detector distance of {distance} mm: import the images again "
                 "with geometry.detector.distance=..."
             )
         slow, fast = self.shape
         if not (0 <= x <= fast and 0 <= y <= slow):
             raise ValueError(
-                f"has its beam centre at pixel ({x:.0f}, {y:.0f}), off the detector of "
+                f"{self.name} has its beam centre at pixel ({x:.0f}, {y:.0f}), off the detector of "
                 f"{fast} × {slow} pixels: import the images again with the centre in "
                 "pixels, geometry.detector.fast_slow_beam_centre=fast,slow"
             )
@@ -158,7 +159,7 @@ class SweepSource:
                 user = flumpy.to_numpy(lookup.tile(0).data()).astype(bool)
                 if user.shape != self.shape:
                     raise ValueError(
-                        f"has a mask of {user.shape[1]} × {user.shape[0]} pixels for "
+                        f"{self.name} has a mask of {user.shape[1]} × {user.shape[0]} pixels for "
                         f"images of {self.shape[1]} × {self.shape[0]}: make it again "
                         "with dials.generate_mask from these images"
                     )
