@@ -7,9 +7,10 @@ them. In the rings with many zeros the families differ most in what they give ba
 least in likelihood, so that a ring alone often cannot tell. Hence every ring has a
 vote that no ring can exceed.
 
-Measured on simulated cameras (four kinds, four background profiles, rings of 1e5
-pixels), worst error of a ring mean over five images, ADU: summed likelihood 0.16, each
-ring for itself 0.11, this vote 0.07; where the truth is lognormal 0.05, 0.25 and 0.05.
+On a simulated F416 sweep of twelve frames, ten rings, letting a ring follow its own
+likelihood where that is clear gave an error of 0.18 ADU in the mean of the innermost
+ring, where the background falls tenfold; the vote gives 0.04, and the other rings are
+the same.
 """
 
 from __future__ import annotations
@@ -19,9 +20,8 @@ from numpy.typing import NDArray
 
 from dials_truncfix.correction.family_fit import FamilyFit
 
+#: Largest weight of a ring, nat.
 VOTE = 3.0
-DISSENT = 5.0
-DISSENT_PER_PIXEL = 2e-4
 
 
 def prefers_emg(
@@ -34,8 +34,7 @@ def prefers_emg(
 
     Each ring votes with its log-likelihood ratio, at most 3 nat; the lognormal
     needs a full vote more than the exponentially modified Gaussian, which is what
-    shot noise and read noise look like. A ring departs from its image's choice if
-    the other family leads there by 5 nat plus 2e-4 nat per pixel.
+    shot noise and read noise look like.
 
     Parameters
     ----------
@@ -53,6 +52,4 @@ def prefers_emg(
     """
     lead = (lognormal.nll - emg.nll) * n_fitted
     votes = np.bincount(image, np.clip(lead, -VOTE, VOTE))
-    of_image = votes[image] > -VOTE
-    clear = np.abs(lead) > DISSENT + DISSENT_PER_PIXEL * n_fitted
-    return np.asarray(np.where(clear, lead > 0.0, of_image))
+    return np.asarray(votes[image] > -VOTE)
