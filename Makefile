@@ -24,7 +24,7 @@ environment:
 	@$(ENVIRONMENT)
 
 demo: environment
-	$(PYTHON) scripts/demo.py --output demo
+	$(PYTHON) benchmarks/demo.py --output demo
 
 test: environment
 	$(PYTHON) -m pytest -m "not slow" $(PYTEST_ARGS)

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from stock_dials import Processed, Timing, process, run
+from stock_dials import Processed, process, run
 
 from dials.array_family import flex
 from dxtbx.model.experiment_list import ExperimentList
@@ -94,9 +94,7 @@ def import_arms(folder: Path, advice: list[str], options: list[str]) -> dict[str
     )
     # with gain 1 spot finding takes the noise of truncated images for spots and stops
     gain = f"geometry.detector.panel.gain={known[0].detector[0].get_gain()}"
-    run(
-        ["dials.import", *advice, gain, "output.experiments=truncated.expt"], folder
-    )
+    run(["dials.import", *advice, gain, "output.experiments=truncated.expt"], folder)
     run(["dials.import", *advice, "output.experiments=imported.expt"], folder)
     run(
         ["dials.truncfix", "imported.expt", "output.directory=corrected", *options],

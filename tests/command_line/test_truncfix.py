@@ -450,6 +450,29 @@ def test_images_of_mixed_size(corrected, here):
     assert not list(here.glob("*.cbf"))
 
 
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["missing.expt"], "missing.expt: there is no such file"),
+        (["imported.expt", "anuli.count=3"], "anuli.count is not a parameter"),
+        (["imported.expt", "annuli.count=0"], "annuli.count"),
+        (["imported.expt", "mode=chek"], "mode"),
+        (["imported.expt", "imported.expt"], "one by one"),
+        (["noise_000.tvips"], "noise_000.tvips is no .tvips series"),
+        (["noise.cbf"], "noise.cbf can be read neither"),
+        (["imported.expt", "output.log=missing/log"], "missing/log"),
+        (["imported.expt", "output.directory=noise.cbf"], "noise.cbf"),
+    ],
+)
+def test_arguments_that_cannot_be_understood(recording, here, arguments, words):
+    imported(recording, here)
+    noise = np.random.default_rng(0).integers(0, 256, 1000, dtype=np.uint8).tobytes()
+    (here / "noise_000.tvips").write_bytes(noise)
+    (here / "noise.cbf").write_bytes(noise)
+    assert words in fails(arguments)
+    assert files_of(here) == ["noise.cbf", "noise_000.tvips"]
+
+
 PROGRAM = "from dials_truncfix.command_line.truncfix import run; run()"
 
 

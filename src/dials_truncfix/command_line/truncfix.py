@@ -27,7 +27,6 @@ Examples::
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import signal
@@ -36,11 +35,16 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import libtbx.phil
-from dials.util import Sorry, log, show_mail_handle_errors
+from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser, flatten_experiments
 from dials.util.version import dials_version
 
 from dials_truncfix import __version__, compat
+from dials_truncfix.command_line.arguments import (
+    configure_log,
+    explain,
+    parse_arguments,
+)
 from dials_truncfix.parallel import available_processes
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
 from dials_truncfix.sweep.repair import check_sweep, repair_sweep
@@ -168,24 +172,12 @@ def _stop_on_termination(signum: int, _: Any) -> NoReturn:
     raise SystemExit(128 + signum)
 
 
-def _explain(error: OSError) -> str:
-    """Say which file, what is wrong with it and what to do."""
-    remedies = {
-        errno.ENOENT: "check the path; folders of output.experiments and output.json "
-        "must exist",
-        errno.EACCES: "give an output.directory that you may write to",
-        errno.EROFS: "give an output.directory that you may write to",
-        errno.ENOSPC: "free some space, or give another output.directory",
-        errno.EDQUOT: "free some space, or give another output.directory",
-        errno.EFBIG: "give an output.directory that may hold files of this size",
-    }
-    where = f"{error.filename}: " if error.filename else ""
-    remedy = remedies.get(error.errno or 0)
-    what = error.strerror or str(error)
-    return f"{where}{what}" + (f": {remedy}" if remedy else "")
-
-
 def _single_sweep(params: Any) -> Any:
+    if len(params.input.experiments) > 1:
+        raise Sorry(
+            f"{len(params.input.experiments)} experiment files were given: correct "
+            "them one by one, each in a folder of its own"
+        )
     experiments = flatten_experiments(params.input.experiments)
     for given in params.input.experiments:
         written = params.output.experiments
@@ -196,12 +188,12 @@ def _single_sweep(params: Any) -> Any:
                     "output.experiments"
                 )
     imagesets = experiments.imagesets()
-    if len(imagesets) != 1:
+    if len(imagesets) > 1:
         raise Sorry(
             f"{len(imagesets)} sweeps were given: correct them one by one, each in a "
             "folder of its own (dials.split_experiments makes one file of each)"
         )
-    if imagesets[0] is None:
+    if not imagesets or imagesets[0] is None:
         raise Sorry(
             "the experiments refer to no images: give the experiments that "
             "dials.import wrote"
@@ -267,11 +259,11 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         read_experiments_from_images=True,
         epilog=__doc__,
     )
-    params, options = parser.parse_args(args=args, show_diff_phil=False)
+    params, options = parse_arguments(parser, args)
     if not params.input.experiments:
         parser.print_help()
         sys.exit(0)
-    log.config(options.verbose, logfile=params.output.log)
+    configure_log(options.verbose, params.output.log)
     logger.info(
         "dials_truncfix %s, %s, dxtbx %s",
         __version__,
@@ -292,9 +284,9 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         else:
             repair_sweep(experiments, correction, output, nproc, force=params.force)
     except OSError as error:
-        raise Sorry(_explain(error)) from error
+        raise Sorry(explain(error)) from None
     except ValueError as error:
-        raise Sorry(str(error)) from error
+        raise Sorry(str(error)) from None
 
 
 if __name__ == "__main__":
