@@ -1,0 +1,369 @@
+"""Parameters of dials.truncfix_simulate and their translation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import libtbx.phil
+
+from dials_truncfix.camera.f416 import F416
+from dials_truncfix.io.microscope import electron_wavelength
+from dials_truncfix.simulate.background import Background
+from dials_truncfix.simulate.build import Sample, build_sweep
+from dials_truncfix.simulate.from_images import CountedSweep
+from dials_truncfix.simulate.models import Geometry, Rotation
+from dials_truncfix.simulate.sweep import SimulatedSweep, SpotShape
+
+phil_scope = libtbx.phil.parse(
+    """
+source = *crystal images
+  .type = choice
+  .help = "crystal: a simulated crystal. images: the counts of given images."
+
+seed = 0
+  .type = int(value_min=0)
+  .help = "Seed of all draws. The same seed gives the same images."
+
+crystal {
+  unit_cell = Auto
+    .type = floats(size=6)
+    .help = "Cell, Å and degrees. Auto: of the structure factor file, else that of"
+            "proteinase K, 67.3, 67.3, 101, 90, 90, 90."
+  space_group = Auto
+    .type = str
+    .help = "Auto: of the structure factor file, else P 43 21 2."
+  orientation = Auto
+    .type = floats(size=9)
+    .help = "Rotation matrix U at rotation angle 0, row by row. Auto: drawn at random."
+  mosaicity = 0.04
+    .type = float(value_min=0)
+    .help = "Standard deviation of the rocking curve of a reflection that passes the"
+            "Ewald sphere at right angles to the rotation axis, degrees."
+}
+
+structure_factors {
+  file = None
+    .type = path
+    .help = "MTZ file with amplitudes or intensities, or coordinates (PDB, mmCIF; atoms"
+            "only, no bulk solvent). None: random intensities by Wilson statistics."
+  label = None
+    .type = str
+    .help = "Column of the MTZ file. None: the first that will do."
+  wilson_b = 16
+    .type = float
+    .help = "Temperature factor of the random intensities, Å²."
+  extra_b = 0
+    .type = float
+    .help = "Further temperature factor for intensities from a file, Å²."
+    .expert_level = 1
+}
+
+d_min = Auto
+  .type = float(value_min=0)
+  .help = "Resolution limit, Å. Auto: that of the corners of the camera."
+
+dose {
+  mean_intensity = 150
+    .type = float(value_min=0)
+    .help = "Mean intensity of all reflections within the sweep and the resolution"
+            "limit, electrons."
+}
+
+spot {
+  core_sigma = 0.6
+    .type = float(value_min=0)
+    .help = "Standard deviation of the spots, recorded pixels."
+  tail_sigma = 1.0
+    .type = float(value_min=0)
+    .help = "Standard deviation of their tails, recorded pixels."
+  tail_fraction = 0.2
+    .type = float(value_min=0, value_max=1)
+    .help = "Part of the intensity in the tails."
+}
+
+background {
+  inner = 20
+    .type = float(value_min=0)
+    .help = "Height of the steep exponential around the beam, electrons per recorded"
+            "pixel and image."
+  inner_decay = 0.03
+    .type = float(value_min=0)
+    .help = "Its decay in 1/d, 1/Å."
+  outer = 3
+    .type = float(value_min=0)
+    .help = "Height of the flat exponential, electrons per recorded pixel and image."
+  outer_decay = 0.16
+    .type = float(value_min=0)
+    .help = "Its decay in 1/d, 1/Å."
+  ring = 0.5
+    .type = float(value_min=0)
+    .help = "Height of the water ring, electrons per recorded pixel and image."
+  ring_d = 3.4
+    .type = float(value_min=0)
+    .help = "Resolution of the water ring, Å."
+  ring_width = 0.035
+    .type = float(value_min=0)
+    .help = "Standard deviation of the water ring in 1/d, 1/Å."
+  uniform = 0
+    .type = float(value_min=0)
+    .help = "Constant background, electrons per recorded pixel and image."
+}
+
+beam {
+  high_tension = 200
+    .type = float(value_min=1, value_max=3000)
+    .help = "Acceleration voltage, kV."
+}
+
+geometry {
+  distance = 2200
+    .type = float(value_min=0)
+    .help = "Virtual distance between crystal and camera, mm."
+  beam_centre = None
+    .type = floats(size=2)
+    .help = "Where the beam meets the camera, recorded pixels (fast, slow). None: the"
+            "middle."
+  rotation_axis = 1 0 0
+    .type = floats(size=3)
+    .help = "Rotation axis in the frame of dxtbx: the beam travels along -z, x is the"
+            "fast axis of the camera and -y the slow one. The crystal turns"
+            "right-handed about it."
+  image_size = None
+    .type = ints(size=2, value_min=16)
+    .help = "Recorded pixels (fast, slow), if the camera is to be cut to a part around"
+            "the beam. None: the whole camera at its binning."
+    .expert_level = 1
+}
+
+scan {
+  start = 0
+    .type = float
+    .help = "Rotation angle at the start of the first image, degrees."
+  width = 0.2
+    .type = float(value_min=0)
+    .help = "Rotation in an image, degrees."
+  n_images = 40
+    .type = int(value_min=1)
+    .help = "Number of images."
+  exposure = 4
+    .type = float(value_min=0)
+    .help = "Time for an image, s. It only enters the time stamps."
+}
+
+beam_stop {
+  radius = 1.4
+    .type = float(value_min=0)
+    .help = "Radius of the shadow of the beam stop on the camera, mm; 0 for none."
+  arm_width = 0.7
+    .type = float(value_min=0)
+    .help = "Width of the shadow of its arm, mm; 0 for none."
+}
+
+camera {
+  binning = 4
+    .type = int(value_min=1)
+    .help = "Binning. The sensor has 4096 x 4096 pixels of 15.6 micrometres."
+  gain = 6
+    .type = float(value_min=0)
+    .help = "Mean signal of an electron, ADU."
+  pulse_variance = 0.5
+    .type = float(value_min=0)
+    .help = "Variance of the signal of an electron over its squared mean."
+  read_noise = Auto
+    .type = float(value_min=0)
+    .help = "Standard deviation of the read noise of a recorded pixel, ADU. Auto: 1.5"
+            "times the binning, as every pixel of the sensor is read by itself."
+  flat_sd = 0.03
+    .type = float(value_min=0, value_max=0.2)
+    .help = "Standard deviation of the flat field."
+  psf_sigma = 0
+    .type = float(value_min=0)
+    .help = "Spread of light in the scintillator, recorded pixels."
+    .expert_level = 1
+  dark_images = 0
+    .type = int(value_min=0)
+    .help = "Images averaged for the dark reference; 0 for one without noise."
+    .expert_level = 1
+  dark_drift = 0
+    .type = float
+    .help = "Drift of the dark level, ADU per image."
+    .expert_level = 1
+  pedestal = 0
+    .type = int(value_min=0, value_max=60000)
+    .help = "Constant added before storing, ADU. The rolling-shutter mode adds none."
+    .expert_level = 1
+}
+
+images
+  .help = "For source=images. The images are masked where any of them is."
+{
+  multiply = 1
+    .type = int(value_min=1)
+    .help = "Factor of all counts."
+  keep = 1
+    .type = float(value_min=0, value_max=1)
+    .help = "Probability that a count is kept, to make data weaker."
+  uniform = 0.2
+    .type = float(value_min=0)
+    .help = "Constant background to add, electrons per pixel and image. Counting"
+            "detectors have little background, and truncation matters where there is"
+            "some."
+  radial = 2
+    .type = float(value_min=0)
+    .help = "Height of an exponential background to add, electrons per pixel and image."
+  radial_decay = 0.3
+    .type = float(value_min=0)
+    .help = "Its decay in 1/d, 1/Å."
+}
+
+output {
+  directory = simulated
+    .type = path
+    .help = "Folder for all files, made if it does not exist."
+  prefix = simulated
+    .type = str
+    .help = "Start of the names of the images."
+  format = *tvips smv
+    .type = choice
+    .help = "Format of the truncated images."
+  frames_per_part = None
+    .type = int(value_min=1)
+    .help = "Frames in a part of a .tvips series. None: all in one file."
+  unclipped = Auto
+    .type = bool
+    .help = "Also write the images before truncation, as CBF, with gain and pedestal of"
+            "the camera in their headers. Auto: with source=images."
+  log = dials.truncfix_simulate.log
+    .type = path
+    .help = "None: not written."
+}
+"""
+)
+
+
+def _unless_auto(value: Any) -> Any:
+    return None if value is libtbx.Auto else value
+
+
+def make_camera(params: Any) -> F416:
+    """Translate the phil parameters of the camera."""
+    p = params.camera
+    noise = {}
+    if p.read_noise is not libtbx.Auto:
+        noise["sensor_read_noise"] = p.read_noise / p.binning
+    return F416(
+        binning=p.binning,
+        gain=p.gain,
+        pulse_variance=p.pulse_variance,
+        flat_sd=p.flat_sd,
+        psf_sigma=p.psf_sigma,
+        dark_images=p.dark_images,
+        dark_drift=p.dark_drift,
+        pedestal=p.pedestal,
+        **noise,
+    )
+
+
+def make_sample(params: Any) -> Sample:
+    """Translate the phil parameters of the crystal and its structure factors."""
+    crystal, factors = params.crystal, params.structure_factors
+    cell, u = _unless_auto(crystal.unit_cell), _unless_auto(crystal.orientation)
+    return Sample(
+        unit_cell=None if cell is None else tuple(cell),
+        space_group=_unless_auto(crystal.space_group),
+        orientation=None if u is None else np.reshape(u, (3, 3)),
+        mosaicity=crystal.mosaicity,
+        structure_factors=None if factors.file is None else Path(factors.file),
+        label=factors.label,
+        wilson_b=factors.wilson_b,
+        extra_b=factors.extra_b,
+        d_min=_unless_auto(params.d_min),
+        mean_intensity=params.dose.mean_intensity,
+    )
+
+
+def make_geometry(params: Any) -> Geometry:
+    """Translate the phil parameters of beam, camera position and beam stop."""
+    p = params.geometry
+    return Geometry(
+        wavelength=electron_wavelength(params.beam.high_tension),
+        distance=p.distance,
+        beam_centre=None if p.beam_centre is None else tuple(p.beam_centre),
+        rotation_axis=tuple(p.rotation_axis),
+        image_size=None if p.image_size is None else tuple(p.image_size),
+        beam_stop_radius=params.beam_stop.radius,
+        beam_stop_arm=params.beam_stop.arm_width,
+    )
+
+
+def simulated_sweep(params: Any) -> SimulatedSweep:
+    """Make the sweep of a simulated crystal from the phil parameters.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is impossible or a file unusable.
+    """
+    b, scan = params.background, params.scan
+    return build_sweep(
+        make_sample(params),
+        make_geometry(params),
+        Rotation(scan.start, scan.width, scan.n_images, scan.exposure),
+        make_camera(params),
+        Background(
+            inner=b.inner,
+            inner_decay=b.inner_decay,
+            outer=b.outer,
+            outer_decay=b.outer_decay,
+            ring=b.ring,
+            ring_d=b.ring_d,
+            ring_width=b.ring_width,
+            uniform=b.uniform,
+        ),
+        SpotShape(
+            params.spot.core_sigma, params.spot.tail_sigma, params.spot.tail_fraction
+        ),
+        params.seed,
+    )
+
+
+def counted_sweep(params: Any, imageset: Any) -> CountedSweep:
+    """Make the sweep of given images from the phil parameters.
+
+    Raises
+    ------
+    ValueError
+        If the images cannot be used.
+    """
+    return CountedSweep(
+        imageset=imageset,
+        camera=make_camera(params),
+        background=Background(
+            inner=0.0,
+            outer=params.images.radial,
+            outer_decay=params.images.radial_decay,
+            ring=0.0,
+            uniform=params.images.uniform,
+        ),
+        multiply=params.images.multiply,
+        keep=params.images.keep,
+        seed=params.seed,
+    )
+
+
+def plain_values(scope: Any) -> Any:
+    """Turn extracted phil into what JSON can hold."""
+    if hasattr(scope, "__dict__") and not isinstance(scope, type):
+        return {
+            key: plain_values(item)
+            for key, item in vars(scope).items()
+            if not key.startswith("_") and key != "input"
+        }
+    if isinstance(scope, (list, tuple)):
+        return [plain_values(item) for item in scope]
+    if scope is None or isinstance(scope, (bool, int, float, str)):
+        return scope
+    return str(scope)

@@ -1,0 +1,213 @@
+"""
+Simulate a sweep of electron diffraction images from a camera that truncates.
+
+A crystal turns in the beam of an electron microscope, and a TVIPS TemCam-F416 in
+rolling-shutter mode records it: the camera subtracts a dark image and stores unsigned
+integers, so that every pixel below zero becomes zero. What the images really contain
+is written beside them, for testing how well dials.truncfix repairs them, and what
+truncation does to your kind of data.
+
+With source=images, the images of a counting detector pass through the camera instead:
+real spots, with the same images before truncation beside them.
+
+The simulation is kinematical: intensities are proportional to the squared structure
+factors and the Lorentz factor. There is no dynamical scattering, no absorption and no
+radiation damage; all spots have one shape.
+
+The program prints the dials.import command for what it wrote.
+
+Examples::
+
+  dials.truncfix_simulate output.directory=simulated
+
+  dials.truncfix_simulate seed=2 scan.n_images=60 output.unclipped=True
+
+  dials.truncfix_simulate structure_factors.file=model.pdb dose.mean_intensity=100
+
+  dials.truncfix_simulate camera.binning=2 output.frames_per_part=10
+
+  dials.truncfix_simulate source=images imported.expt images.uniform=0.3
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+import libtbx.phil
+from dials.util import Sorry, log, progress, show_mail_handle_errors
+from dials.util.options import ArgumentParser, flatten_experiments
+from dials.util.version import dials_version
+
+from dials_truncfix import __version__
+from dials_truncfix.camera.f416 import Recording
+from dials_truncfix.command_line.simulate_options import (
+    counted_sweep,
+    phil_scope,
+    plain_values,
+    simulated_sweep,
+)
+from dials_truncfix.io.staging import staging_folder
+from dials_truncfix.simulate import output
+from dials_truncfix.simulate.from_images import CountedSweep
+from dials_truncfix.simulate.sweep import SimulatedSweep
+from dials_truncfix.simulate.truth import Truth, save_truth
+
+logger = logging.getLogger("dials.truncfix.simulate")
+
+
+def _stop_on_termination(signum: int, _: Any) -> NoReturn:
+    # an exception, so that half-written output is removed on the way out
+    raise SystemExit(128 + signum)
+
+
+def _single_sweep(params: Any) -> Any:
+    imagesets = flatten_experiments(params.input.experiments).imagesets()
+    if len(imagesets) != 1 or imagesets[0] is None:
+        raise Sorry(
+            f"source=images needs the images of one sweep, and {len(imagesets)} were "
+            "given: name an imported.expt, or the images"
+        )
+    if not hasattr(imagesets[0], "get_scan"):
+        raise Sorry("source=images needs a rotation, and the images given are stills")
+    return imagesets[0]
+
+
+def _recordings(
+    sweep: SimulatedSweep | CountedSweep, zeros: list[float]
+) -> Iterator[Recording]:
+    for image in progress(range(sweep.n_images), desc="Recording images"):
+        recording = sweep.record(image)
+        zeros.append(float(np.mean(recording.clipped == 0)))
+        yield recording
+
+
+def write_sweep(params: Any, sweep: SimulatedSweep | CountedSweep) -> None:
+    """Write images, truth and models, all or none, and log how to import them."""
+    directory = Path(params.output.directory)
+    names = output.OutputNames(params.output.prefix)
+    if old := names.images_in(directory):
+        raise Sorry(
+            f"{directory} already holds {old[0].name}: give another output.directory "
+            "or output.prefix"
+        )
+    simulated = isinstance(sweep, SimulatedSweep)
+    unclipped = params.output.unclipped
+    if unclipped is libtbx.Auto:
+        unclipped = not simulated
+    zeros: list[float] = []
+    with staging_folder(directory) as folder:
+        output.write_images(
+            folder,
+            names,
+            _recordings(sweep, zeros),
+            sweep.experiment,
+            sweep.camera,
+            image_format=params.output.format,
+            high_tension_kv=params.beam.high_tension if simulated else 0,
+            frames_per_part=params.output.frames_per_part,
+            unclipped=unclipped,
+            seed=params.seed,
+        )
+        output.write_models(folder / "truth.expt", sweep.experiment)
+        if isinstance(sweep, SimulatedSweep):
+            save_truth(folder / "truth.npz", _truth(params, sweep))
+        else:
+            output.write_mask(folder / "pixels.mask", sweep.valid)
+    logger.info("%.1f %% of all pixels are zero", 100 * np.mean(zeros))
+    _report(directory, params, sweep, unclipped)
+
+
+def _truth(params: Any, sweep: SimulatedSweep) -> Truth:
+    return Truth(
+        reflections=sweep.reflections,
+        shadowed=sweep.shadowed(),
+        setting_matrix=np.array(sweep.experiment.crystal.get_A()).reshape(3, 3),
+        n_images=sweep.n_images,
+        adu_per_electron=sweep.camera.gain,
+        gain=sweep.camera.variance_slope,
+        read_noise=sweep.camera.read_noise,
+        parameters=plain_values(params),
+    )
+
+
+def _report(
+    directory: Path,
+    params: Any,
+    sweep: SimulatedSweep | CountedSweep,
+    unclipped: bool,
+) -> None:
+    names = output.OutputNames(params.output.prefix)
+    mask = []
+    if not isinstance(sweep, SimulatedSweep):
+        mask = [f"lookup.mask={shlex.quote(str(directory / 'pixels.mask'))}"]
+    logger.info("Saving models to %s", directory / "truth.expt")
+    if isinstance(sweep, SimulatedSweep):
+        logger.info("Saving true intensities to %s", directory / "truth.npz")
+    first = names.series
+    if params.output.format == "smv":
+        first = f"{names.prefix}_*.img"
+    arguments = [*output.import_arguments(sweep.experiment), *mask]
+    logger.info("Saving truncated images to %s", directory / first)
+    logger.info("Import them by\n  %s", _command(directory / first, arguments))
+    if unclipped:
+        pattern = directory / f"{names.prefix}_unclipped_*.cbf"
+        logger.info("Saving images before truncation to %s", pattern)
+        logger.info("Import them by\n  %s", _command(pattern, mask))
+
+
+def _command(images: Path, arguments: Sequence[str]) -> str:
+    return " \\\n    ".join([f"dials.import {images}", *arguments])
+
+
+@show_mail_handle_errors()
+def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
+    """Run dials.truncfix_simulate as from the command line.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        Arguments; those of the command line if not given.
+    phil : libtbx.phil.scope
+        Definition of the parameters.
+    """
+    parser = ArgumentParser(
+        usage="dials.truncfix_simulate [options] [source=images imported.expt]",
+        phil=phil,
+        read_experiments=True,
+        read_experiments_from_images=True,
+        epilog=__doc__,
+    )
+    given = list(sys.argv[1:] if args is None else args)
+    params, options = parser.parse_args(args=given, show_diff_phil=False)
+    if not given:
+        parser.print_help()
+        sys.exit(0)
+    if params.input.experiments and params.source != "images":
+        raise Sorry("images were given: add source=images to pass them to the camera")
+    log.config(options.verbose, logfile=params.output.log)
+    logger.info("dials_truncfix %s, %s", __version__, dials_version())
+    if diff_phil := parser.diff_phil.as_str():
+        logger.info("The following parameters have been modified:\n%s", diff_phil)
+    signal.signal(signal.SIGTERM, _stop_on_termination)
+    try:
+        if params.source == "images":
+            sweep: SimulatedSweep | CountedSweep = counted_sweep(
+                params, _single_sweep(params)
+            )
+        else:
+            sweep = simulated_sweep(params)
+        write_sweep(params, sweep)
+    except (OSError, ValueError) as error:
+        raise Sorry(str(error)) from error
+
+
+if __name__ == "__main__":
+    run()

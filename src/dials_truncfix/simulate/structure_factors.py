@@ -1,0 +1,172 @@
+"""Squared structure factors: from files, from a model or from Wilson statistics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import iotbx.pdb
+from cctbx import crystal, miller
+from cctbx.array_family import flex
+from iotbx.reflection_file_reader import any_reflection_file
+
+COORDINATE_SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
+REFLECTION_SUFFIXES = (".mtz",)
+
+
+def wilson_intensities(
+    symmetry: crystal.symmetry, d_min: float, b_iso: float, seed: int
+) -> miller.array:
+    """Draw intensities of randomly placed atoms.
+
+    Parameters
+    ----------
+    symmetry : cctbx.crystal.symmetry
+        Cell and space group.
+    d_min : float
+        Resolution limit, Å.
+    b_iso : float
+        Temperature factor, Å².
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    cctbx.miller.array
+        F² of all unique reflections, expectation ε exp(-B/2d²). Acentric ones follow
+        an exponential distribution, centric ones χ² with one degree of freedom.
+
+    References
+    ----------
+    Wilson, A. J. C. (1949). Acta Cryst. 2, 318-321, equations 12 and 13.
+    https://doi.org/10.1107/S0365110X49000813
+    """
+    unique = symmetry.build_miller_set(anomalous_flag=False, d_min=d_min)
+    unique = unique.remove_systematic_absences()
+    rng = np.random.default_rng(seed)
+    acentric = rng.standard_exponential(unique.size())
+    centric = rng.standard_normal(unique.size()) ** 2
+    is_centric = unique.centric_flags().data().as_numpy_array()
+    epsilon = unique.epsilons().data().as_numpy_array()
+    d_star_sq = unique.d_star_sq().data().as_numpy_array()
+    mean = epsilon * np.exp(-0.5 * b_iso * d_star_sq)
+    intensities = np.where(is_centric, centric, acentric) * mean
+    return miller.array(
+        unique, flex.double(intensities)
+    ).set_observation_type_xray_intensity()
+
+
+def read_intensities(
+    path: Path, d_min: float, label: str | None = None, b_extra: float = 0.0
+) -> miller.array:
+    """Read or compute squared structure factors.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        MTZ file with amplitudes, intensities or structure factors, or coordinates
+        (PDB, mmCIF).
+    d_min : float
+        Resolution limit, Å.
+    label : str, optional
+        Column of the MTZ file; the first that will do if not given.
+    b_extra : float
+        Further temperature factor, Å².
+
+    Returns
+    -------
+    cctbx.miller.array
+        F², with the cell and space group of the file. From coordinates: of the atoms
+        only, without bulk solvent, by electron scattering factors.
+
+    Raises
+    ------
+    ValueError
+        If the file is not readable or holds nothing of the kind.
+    """
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    if suffix in REFLECTION_SUFFIXES:
+        intensities = _from_reflection_file(path, label)
+    elif suffix in COORDINATE_SUFFIXES:
+        intensities = _from_coordinates(path, d_min)
+    else:
+        known = ", ".join(REFLECTION_SUFFIXES + COORDINATE_SUFFIXES)
+        raise ValueError(f"{path}: expected one of {known}")
+    intensities = intensities.resolution_filter(d_min=d_min)
+    if intensities.size() == 0:
+        raise ValueError(f"{path}: no reflection up to {d_min} Å")
+    damping = flex.exp(-0.5 * b_extra * intensities.d_star_sq().data())
+    return intensities.customized_copy(data=intensities.data() * damping)
+
+
+def _from_reflection_file(path: Path, label: str | None) -> miller.array:
+    reader = any_reflection_file(str(path))
+    if reader.file_type() is None:
+        raise ValueError(f"{path}: not an MTZ file")
+    arrays = reader.as_miller_arrays()
+    usable = [a for a in arrays if _is_amplitude_or_intensity(a)]
+    if label is not None:
+        usable = [a for a in usable if label in a.info().labels]
+    if not usable:
+        labels = ", ".join("/".join(a.info().labels) for a in arrays)
+        wanted = f"column {label}" if label else "no amplitudes or intensities"
+        raise ValueError(f"{path}: {wanted} not usable among {labels}")
+    chosen = usable[0]
+    if chosen.is_complex_array():
+        chosen = chosen.amplitudes()
+    chosen = chosen.merge_equivalents().array().map_to_asu()
+    data = chosen.data()
+    squared = data if chosen.is_xray_intensity_array() else data * data
+    # measured intensities may be negative, expected ones cannot
+    squared.set_selected(squared < 0, 0.0)
+    return miller.array(miller.set(chosen, chosen.indices(), False), squared)
+
+
+def _is_amplitude_or_intensity(array: Any) -> bool:
+    return bool(
+        array.is_xray_amplitude_array()
+        or array.is_xray_intensity_array()
+        or array.is_complex_array()
+    )
+
+
+def _from_coordinates(path: Path, d_min: float) -> miller.array:
+    try:
+        structure = iotbx.pdb.input(str(path)).xray_structure_simple()
+    # iotbx raises whatever its parsers do, libtbx's Sorry among it
+    except Exception as error:
+        raise ValueError(f"{path}: no usable coordinates ({error})") from None
+    if structure.unit_cell() is None or structure.scatterers().size() == 0:
+        raise ValueError(f"{path}: no atoms, or no unit cell")
+    structure.scattering_type_registry(table="electron", d_min=d_min)
+    f_calc = structure.structure_factors(d_min=d_min, anomalous_flag=False).f_calc()
+    return f_calc.as_intensity_array()
+
+
+def look_up(intensities: miller.array, indices: flex.miller_index) -> np.ndarray:
+    """F² of any reflections by symmetry.
+
+    Parameters
+    ----------
+    intensities : cctbx.miller.array
+        F² of unique reflections.
+    indices : cctbx.array_family.flex.miller_index
+        Reflections, in any part of reciprocal space.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        F²; 0 for absences and for what the array does not hold.
+    """
+    unique = intensities.map_to_asu()
+    wanted = miller.set(unique, indices, anomalous_flag=False).map_to_asu()
+    pairs = miller.match_multi_indices(unique.indices(), wanted.indices()).pairs()
+    result = np.zeros(len(indices))
+    result[pairs.column(1).as_numpy_array()] = unique.data().as_numpy_array()[
+        pairs.column(0).as_numpy_array()
+    ]
+    return result

@@ -1,0 +1,191 @@
+"""Expected electrons and recorded images of a simulated sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import distance_transform_edt
+
+from dxtbx.model import Experiment
+
+from dials_truncfix.camera.f416 import (
+    F416,
+    FixedPattern,
+    Recording,
+    expose,
+    fixed_pattern,
+)
+from dials_truncfix.correction.scattering import two_theta_map
+from dials_truncfix.simulate.background import Background, beam_stop_transmission
+from dials_truncfix.simulate.prediction import SweepReflections
+from dials_truncfix.simulate.spots import SPOT_REACH, add_gaussian_spots
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Less than this of a reflection, in electrons, is not painted.
+_FAINTEST = 1e-6
+#: Above this transmission nothing is in the way.
+_CLEAR = 0.99
+
+
+@dataclass(frozen=True)
+class SpotShape:
+    """Two concentric round Gaussians: the spot proper and its tails.
+
+    Attributes
+    ----------
+    core_sigma, tail_sigma : float
+        Standard deviations, pixels.
+    tail_fraction : float
+        Part of the intensity in the tails.
+    """
+
+    core_sigma: float = 0.6
+    tail_sigma: float = 1.0
+    tail_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Refuse impossible shapes."""
+        if not (self.core_sigma > 0 and self.tail_sigma > 0):
+            raise ValueError(f"spots of widths {self.core_sigma}, {self.tail_sigma}")
+        if not 0 <= self.tail_fraction <= 1:
+            raise ValueError(f"tail_fraction {self.tail_fraction} is not in 0 to 1")
+
+
+@dataclass(frozen=True)
+class SimulatedSweep:
+    """A sweep of which any image can be made alone, in any order.
+
+    Attributes
+    ----------
+    experiment : dxtbx.model.Experiment
+        Models; one panel.
+    reflections : SweepReflections
+        From `predict`.
+    camera : F416
+        Response of the camera.
+    background : Background
+        Electrons between the spots.
+    spots : SpotShape
+        Shape of all spots.
+    beam_stop_radius, beam_stop_arm : float
+        Radius of the beam stop and width of its arm, pixels.
+    seed : int
+        Seed of all draws of electrons and camera.
+    """
+
+    experiment: Experiment
+    reflections: SweepReflections
+    camera: F416
+    background: Background
+    spots: SpotShape
+    beam_stop_radius: float
+    beam_stop_arm: float
+    seed: int
+
+    @property
+    def n_images(self) -> int:
+        """Number of images."""
+        return int(self.experiment.scan.get_num_images())
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Pixels (slow, fast)."""
+        nx, ny = self.experiment.detector[0].get_image_size()
+        return (ny, nx)
+
+    @cached_property
+    def pattern(self) -> FixedPattern:
+        """Flat field and dark reference."""
+        return fixed_pattern(self.camera, self.shape, self.seed)
+
+    @cached_property
+    def transmission(self) -> FloatArray:
+        """Part of the electrons that pass the beam stop, shape (ny, nx)."""
+        panel = self.experiment.detector[0]
+        centre = panel.get_beam_centre_px(self.experiment.beam.get_s0())
+        return beam_stop_transmission(
+            self.shape, centre, self.beam_stop_radius, self.beam_stop_arm
+        )
+
+    @cached_property
+    def background_electrons(self) -> FloatArray:
+        """Expected background, e⁻ per pixel and image, shape (ny, nx)."""
+        return self.background.expected(d_star_map(self.experiment))
+
+    def shadowed(self) -> npt.NDArray[np.bool_]:
+        """Reflections of which the beam stop hides a part, shape (n,)."""
+        clear = self.transmission > _CLEAR
+        if clear.all():
+            return np.zeros(len(self.reflections), dtype=bool)
+        distance = distance_transform_edt(clear)
+        x, y = self.reflections.x.astype(int), self.reflections.y.astype(int)
+        ny, nx = self.shape
+        near = distance[np.clip(y, 0, ny - 1), np.clip(x, 0, nx - 1)]
+        widest = max(self.spots.core_sigma, self.spots.tail_sigma)
+        return np.asarray(near < SPOT_REACH * widest)
+
+    def expected(self, image: int) -> FloatArray:
+        """Sum up the electrons expected in one image.
+
+        Parameters
+        ----------
+        image : int
+            Position in the sweep, from 0.
+
+        Returns
+        -------
+        ndarray, shape (ny, nx)
+            e⁻.
+
+        Raises
+        ------
+        ValueError
+            If there is no such image.
+        """
+        if not 0 <= image < self.n_images:
+            raise ValueError(f"image {image} of a sweep of {self.n_images}")
+        electrons = self.reflections.intensity * self.reflections.fraction(image)
+        seen = electrons > _FAINTEST
+        x, y = self.reflections.x[seen], self.reflections.y[seen]
+        electrons = electrons[seen]
+        result = self.background_electrons.copy()
+        tail = self.spots.tail_fraction
+        add_gaussian_spots(result, x, y, (1 - tail) * electrons, self.spots.core_sigma)
+        if tail > 0:
+            add_gaussian_spots(result, x, y, tail * electrons, self.spots.tail_sigma)
+        return result * self.transmission
+
+    def record(self, image: int) -> Recording:
+        """Record one image.
+
+        Parameters
+        ----------
+        image : int
+            Position in the sweep, from 0.
+
+        Returns
+        -------
+        Recording
+        """
+        return expose(
+            self.camera, self.expected(image), self.pattern, self.seed, image + 1
+        )
+
+
+def d_star_map(experiment: Experiment) -> FloatArray:
+    """1/d of every pixel, Å⁻¹, shape (ny, nx)."""
+    panel, beam = experiment.detector[0], experiment.beam
+    nx, ny = panel.get_image_size()
+    two_theta = two_theta_map(
+        (ny, nx),
+        panel.get_pixel_size(),
+        panel.get_origin(),
+        panel.get_fast_axis(),
+        panel.get_slow_axis(),
+        beam.get_s0(),
+    )
+    return np.asarray(2 * np.sin(two_theta / 2) / beam.get_wavelength())

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cctbx import crystal, miller
+from dials.array_family import flex
+
+from dials_truncfix.simulate.structure_factors import (
+    look_up,
+    read_intensities,
+    wilson_intensities,
+)
+
+PDB = """\
+CRYST1   20.000   20.000   30.000  90.00  90.00  90.00 P 43 21 2     8
+ATOM      1  N   ALA A   1      11.104   6.134   6.504  1.00 15.00           N
+ATOM      2  CA  ALA A   1      11.639   6.071   5.147  1.00 15.00           C
+ATOM      3  O   ALA A   1      12.639   7.071   4.147  1.00 15.00           O
+END
+"""
+
+
+@pytest.fixture
+def symmetry():
+    return crystal.symmetry((67.3, 67.3, 101, 90, 90, 90), "P 43 21 2")
+
+
+def test_wilson_statistics(symmetry):
+    intensities = wilson_intensities(symmetry, 2.0, 20.0, 1)
+    expectation = np.exp(-10.0 * intensities.d_star_sq().data().as_numpy_array())
+    epsilon = intensities.epsilons().data().as_numpy_array()
+    z = intensities.data().as_numpy_array() / expectation / epsilon
+    centric = intensities.centric_flags().data().as_numpy_array()
+    # mean 1; second moments 2 and 3 of acentric and centric reflections
+    assert z.mean() == pytest.approx(1, abs=0.03)
+    assert np.mean(z[~centric] ** 2) == pytest.approx(2, rel=0.06)
+    assert np.mean(z[centric] ** 2) == pytest.approx(3, rel=0.15)
+    again = wilson_intensities(symmetry, 2.0, 20.0, 1)
+    assert again.data().all_eq(intensities.data())
+
+
+def test_equivalents_share_a_value_and_absences_have_none(symmetry):
+    intensities = wilson_intensities(symmetry, 4.0, 20.0, 1)
+    wanted = flex.miller_index(
+        [(3, 5, 7), (5, 3, -7), (-5, 3, 7), (-3, -5, -7), (0, 0, 1), (0, 0, 4)]
+    )
+    values = look_up(intensities, wanted)
+    assert values[0] > 0
+    assert len(set(values[:4])) == 1
+    # 4₃ along c: only l = 4n
+    assert values[4] == 0 < values[5]
+    assert look_up(intensities, flex.miller_index([(60, 1, 1)]))[0] == 0
+
+
+@pytest.mark.parametrize("kind", ["amplitude", "intensity", "complex"])
+def test_mtz_columns(tmp_path, symmetry, kind):
+    intensities = wilson_intensities(symmetry, 5.0, 20.0, 1)
+    if kind == "intensity":
+        stored = intensities.customized_copy(
+            sigmas=flex.double(intensities.size(), 1.0)
+        ).set_observation_type_xray_intensity()
+    elif kind == "amplitude":
+        stored = miller.array(intensities, flex.sqrt(intensities.data()))
+        stored.set_observation_type_xray_amplitude()
+    else:
+        amplitude = flex.sqrt(intensities.data())
+        stored = miller.array(
+            intensities, flex.polar(amplitude, flex.double(amplitude.size(), 0.3))
+        )
+    stored.as_mtz_dataset(column_root_label="X").mtz_object().write(
+        str(tmp_path / "x.mtz")
+    )
+    read = read_intensities(tmp_path / "x.mtz", 6.0, label="X")
+    assert read.d_min() >= 6
+    assert read.space_group() == symmetry.space_group()
+    expected = look_up(intensities, read.indices())
+    assert np.allclose(read.data().as_numpy_array(), expected, rtol=1e-5)
+
+
+def test_coordinates_scatter_electrons(tmp_path):
+    path = tmp_path / "model.pdb"
+    path.write_text(PDB)
+    intensities = read_intensities(path, 1.5)
+    assert intensities.space_group_info().symbol_and_number() == "P 43 21 2 (No. 96)"
+    value = look_up(intensities, flex.miller_index([(1, 1, 0)]))[0]
+    # in phase, electrons see f(0) of about 3.3 (C), 2.9 (N), 2.4 (O), X-rays 21 in all
+    assert 0 < value < (8 * 8.7) ** 2
+    damped = read_intensities(path, 1.5, b_extra=30.0)
+    ratio = damped.data().as_numpy_array() / intensities.data().as_numpy_array()
+    expected = np.exp(-15.0 * intensities.d_star_sq().data().as_numpy_array())
+    assert np.allclose(ratio, expected)
+
+
+def test_real_electron_diffraction_data(shared_data):
+    path = shared_data / "frames" / "lysozyme_ed_refmac_final.mtz"
+    intensities = read_intensities(path, 2.5)
+    assert str(intensities.space_group_info()) == "P 21 21 2"
+    assert intensities.size() > 4000
+    assert flex.min(intensities.data()) >= 0
+    calculated = read_intensities(path, 2.5, label="FC_ALL")
+    a, b = intensities.common_sets(calculated)
+    correlation = flex.linear_correlation(a.data(), b.data()).coefficient()
+    assert correlation > 0.85
+
+
+def test_unusable_files_are_named(tmp_path):
+    with pytest.raises(ValueError, match="no such file"):
+        read_intensities(tmp_path / "missing.mtz", 2.0)
+    for name, text in {
+        "text.mtz": "no reflections",
+        "empty.pdb": "END\n",
+        "notes.txt": "",
+    }.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match=name):
+            read_intensities(tmp_path / name, 2.0)
+
+
+def test_a_missing_column_is_named(tmp_path, symmetry):
+    intensities = wilson_intensities(symmetry, 8.0, 20.0, 1)
+    path = Path(tmp_path / "x.mtz")
+    amplitudes = miller.array(intensities, flex.sqrt(intensities.data()))
+    amplitudes.as_mtz_dataset(
+        column_root_label="F", column_types="F"
+    ).mtz_object().write(str(path))
+    with pytest.raises(ValueError, match="column IOBS not usable among F"):
+        read_intensities(path, 8.0, label="IOBS")
+    with pytest.raises(ValueError, match="no reflection up to 90"):
+        read_intensities(path, 90.0)
