@@ -464,12 +464,15 @@ def test_images_of_mixed_size(corrected, here):
         (["imported.expt", "output.directory=noise.cbf"], "noise.cbf"),
     ],
 )
-def test_arguments_that_cannot_be_understood(recording, here, arguments, words):
+def test_arguments_that_cannot_be_understood(recording, here, capsys, arguments, words):
     imported(recording, here)
     noise = np.random.default_rng(0).integers(0, 256, 1000, dtype=np.uint8).tobytes()
     (here / "noise_000.tvips").write_bytes(noise)
     (here / "noise.cbf").write_bytes(noise)
-    assert words in fails(arguments)
+    with pytest.raises((Sorry, SystemExit)) as stop:
+        run(arguments)
+    # newer releases of DIALS end by themselves where a value is out of range
+    assert words in f"{stop.value} {capsys.readouterr().err}"
     assert files_of(here) == ["noise.cbf", "noise_000.tvips"]
 
 

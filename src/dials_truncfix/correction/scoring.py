@@ -130,6 +130,15 @@ def _curvature(information: Array, learned: Array) -> Array:
 
 def _learn(learned: Array, here: LocalModel, there: LocalModel, step: Array) -> Array:
     """Update the difference of curvature and information by one rank."""
+    # far from the optimum of a flat row these products can overflow; such a row
+    # learns nothing
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _rank_one(learned, here, there, step)
+
+
+def _rank_one(
+    learned: Array, here: LocalModel, there: LocalModel, step: Array
+) -> Array:
     change = there.gradient - here.gradient
     miss = change - multiply(there.information + learned, step)
     along = dot(miss, step)
