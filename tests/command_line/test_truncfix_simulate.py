@@ -214,6 +214,14 @@ def test_images_without_source_are_refused(shared_data):
     assert os.listdir(".") == []
 
 
+def test_a_folder_that_cannot_be_made_is_named():
+    with open("taken", "w"):
+        pass
+    with pytest.raises(Sorry, match="taken: File exists"):
+        run([*SMALL, "output.log=None", "output.directory=taken"])
+    assert os.listdir(".") == ["taken"]
+
+
 def test_earlier_images_are_not_overwritten():
     run(SMALL)
     with open("simulated/simulated_000.tvips", "rb") as stream:
@@ -227,7 +235,7 @@ def test_earlier_images_are_not_overwritten():
 def test_a_failure_in_mid_write_leaves_nothing(monkeypatch):
     record = "dials_truncfix.simulate.sweep.SimulatedSweep.record"
     monkeypatch.setattr(record, _fails_at_the_third())
-    with pytest.raises(Sorry, match="No space left"):
+    with pytest.raises(Sorry, match="simulated: No space left"):
         run([*SMALL, "output.log=None", "output.unclipped=True"])
     assert os.listdir(".") == []
 

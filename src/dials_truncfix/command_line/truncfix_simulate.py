@@ -205,7 +205,10 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         else:
             sweep = simulated_sweep(params)
         write_sweep(params, sweep)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        where = error.filename or params.output.directory
+        raise Sorry(f"{where}: {error.strerror or error}") from error
+    except ValueError as error:
         raise Sorry(str(error)) from error
 
 
