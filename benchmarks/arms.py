@@ -16,11 +16,10 @@ from dials_truncfix.simulate.compare import (
     Agreement,
     capture,
     intensity_bins,
-    match,
     resolution_bins,
     slope_ratio,
-    spot_finding,
 )
+from dials_truncfix.simulate.matching import match, spot_finding
 from dials_truncfix.simulate.truth import Truth, load_truth
 
 ARMS = ("truncated", "corrected", "untruncated")
