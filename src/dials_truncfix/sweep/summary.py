@@ -59,7 +59,7 @@ def annulus_table(fits: list[ImageFits]) -> str:
         )
         row = [
             ring + 1,
-            f"{d_limits[ring]:.2f}-{d_limits[ring + 1]:.2f}",
+            f"{_resolution(d_limits[ring])}-{_resolution(d_limits[ring + 1])}",
             n_pixels // len(whole),
             f"{100 * n_zero / max(n_pixels, 1):.2f}",
             names or str(whole[0].fits.status[ring]).replace("_", " "),
@@ -88,6 +88,11 @@ def annulus_table(fits: list[ImageFits]) -> str:
         "Fits, averaged over the images; the mean of zeros is what the pixels recorded "
         "as zero\nwould have been on average:\n" + tabulate(rows, header)
     )
+
+
+def _resolution(d: float) -> str:
+    """Print a resolution; so close to the beam that its number says nothing, "beam"."""
+    return f"{d:.2f}" if d < 100 else "beam"
 
 
 def log_panel(panel: PanelValues, estimate: GainEstimate | None) -> None:
