@@ -40,9 +40,8 @@ def test_infinite_trusted_range():
     assert low < -(2**40) and high > 2**40
 
 
-def test_versions_and_parser():
+def test_versions():
     assert compat.dxtbx_version()[0].isdigit()
-    assert compat.argument_parser().__name__ in ("ArgumentParser", "OptionParser")
 
 
 @pytest.mark.parametrize(

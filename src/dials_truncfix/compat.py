@@ -40,16 +40,6 @@ def dxtbx_version() -> str:
         return "unknown"
 
 
-def argument_parser() -> Any:
-    """Return the class that parses the command line of DIALS programs."""
-    import dials.util.options
-
-    # Called OptionParser before DIALS 3.6.
-    return getattr(dials.util.options, "ArgumentParser", None) or getattr(
-        dials.util.options, "OptionParser"
-    )
-
-
 @functools.cache
 def trusted_range_is_inclusive() -> bool:
     """Whether a pixel that equals an end of the trusted range is trusted."""

@@ -27,29 +27,24 @@ Examples::
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import libtbx.phil
 from dials.util import Sorry, show_mail_handle_errors
-from dials.util.options import ArgumentParser, flatten_experiments
-from dials.util.version import dials_version
+from dials.util.options import ArgumentParser
 
-from dials_truncfix import __version__, compat
-from dials_truncfix.command_line.arguments import (
-    configure_log,
+from dials_truncfix.command_line.program import (
     explain,
     parse_arguments,
+    single_imageset,
+    start,
 )
 from dials_truncfix.parallel import available_processes
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
 from dials_truncfix.sweep.repair import check_sweep, repair_sweep
-
-logger = logging.getLogger("dials.truncfix")
 
 phil_scope = libtbx.phil.parse(
     """
@@ -167,38 +162,16 @@ output {
 )
 
 
-def _stop_on_termination(signum: int, _: Any) -> NoReturn:
-    # an exception, so that half-written output is removed on the way out
-    raise SystemExit(128 + signum)
-
-
-def _single_sweep(params: Any) -> Any:
-    if len(params.input.experiments) > 1:
-        raise Sorry(
-            f"{len(params.input.experiments)} experiment files were given: correct "
-            "them one by one, each in a folder of its own"
-        )
-    experiments = flatten_experiments(params.input.experiments)
+def _keep_input(params: Any) -> None:
+    """Refuse to overwrite the experiments that were given."""
+    written = params.output.experiments
     for given in params.input.experiments:
-        written = params.output.experiments
         if written and given.filename and os.path.exists(written):
             if os.path.samefile(written, given.filename):
                 raise Sorry(
                     f"{given.filename} would be overwritten: give another "
                     "output.experiments"
                 )
-    imagesets = experiments.imagesets()
-    if len(imagesets) > 1:
-        raise Sorry(
-            f"{len(imagesets)} sweeps were given: correct them one by one, each in a "
-            "folder of its own (dials.split_experiments makes one file of each)"
-        )
-    if not imagesets or imagesets[0] is None:
-        raise Sorry(
-            "the experiments refer to no images: give the experiments that "
-            "dials.import wrote"
-        )
-    return experiments
 
 
 def correction_options(params: Any) -> CorrectionOptions:
@@ -263,28 +236,19 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     if not params.input.experiments:
         parser.print_help()
         sys.exit(0)
-    configure_log(options.verbose, params.output.log)
-    logger.info(
-        "dials_truncfix %s, %s, dxtbx %s",
-        __version__,
-        dials_version(),
-        compat.dxtbx_version(),
-    )
-    if diff_phil := parser.diff_phil.as_str():
-        logger.info("The following parameters have been modified:\n%s", diff_phil)
-
-    experiments = _single_sweep(params)
+    start(parser, options, params.output.log)
+    _keep_input(params)
+    experiments, _ = single_imageset(params)
     correction = correction_options(params)
     output = output_options(params)
     nproc = available_processes() if params.nproc is libtbx.Auto else params.nproc
-    signal.signal(signal.SIGTERM, _stop_on_termination)
     try:
         if params.mode == "check":
             check_sweep(experiments, correction, output)
         else:
             repair_sweep(experiments, correction, output, nproc, force=params.force)
     except OSError as error:
-        raise Sorry(explain(error)) from None
+        raise Sorry(explain(error, output.directory)) from None
     except ValueError as error:
         raise Sorry(str(error)) from None
 

@@ -33,21 +33,24 @@ from __future__ import annotations
 
 import logging
 import shlex
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 import libtbx.phil
-from dials.util import Sorry, log, progress, show_mail_handle_errors
-from dials.util.options import ArgumentParser, flatten_experiments
-from dials.util.version import dials_version
+from dials.util import Sorry, progress, show_mail_handle_errors
+from dials.util.options import ArgumentParser
 
-from dials_truncfix import __version__
 from dials_truncfix.camera.f416 import Recording
+from dials_truncfix.command_line.program import (
+    explain,
+    parse_arguments,
+    single_imageset,
+    start,
+)
 from dials_truncfix.command_line.simulate_options import (
     counted_sweep,
     phil_scope,
@@ -63,21 +66,16 @@ from dials_truncfix.simulate.truth import Truth, save_truth
 logger = logging.getLogger("dials.truncfix.simulate")
 
 
-def _stop_on_termination(signum: int, _: Any) -> NoReturn:
-    # an exception, so that half-written output is removed on the way out
-    raise SystemExit(128 + signum)
-
-
-def _single_sweep(params: Any) -> Any:
-    imagesets = flatten_experiments(params.input.experiments).imagesets()
-    if len(imagesets) != 1 or imagesets[0] is None:
+def _sequence(params: Any) -> Any:
+    if not params.input.experiments:
         raise Sorry(
-            f"source=images needs the images of one sweep, and {len(imagesets)} were "
-            "given: name an imported.expt, or the images"
+            "source=images needs the images of one sweep: name an imported.expt, or "
+            "the images"
         )
-    if not hasattr(imagesets[0], "get_scan"):
+    _, imageset = single_imageset(params)
+    if not hasattr(imageset, "get_scan"):
         raise Sorry("source=images needs a rotation, and the images given are stills")
-    return imagesets[0]
+    return imageset
 
 
 def _recordings(
@@ -186,30 +184,25 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         epilog=__doc__,
     )
     given = list(sys.argv[1:] if args is None else args)
-    params, options = parser.parse_args(args=given, show_diff_phil=False)
+    params, options = parse_arguments(parser, given)
     if not given:
         parser.print_help()
         sys.exit(0)
     if params.input.experiments and params.source != "images":
         raise Sorry("images were given: add source=images to pass them to the camera")
-    log.config(options.verbose, logfile=params.output.log)
-    logger.info("dials_truncfix %s, %s", __version__, dials_version())
-    if diff_phil := parser.diff_phil.as_str():
-        logger.info("The following parameters have been modified:\n%s", diff_phil)
-    signal.signal(signal.SIGTERM, _stop_on_termination)
+    start(parser, options, params.output.log)
     try:
         if params.source == "images":
             sweep: SimulatedSweep | CountedSweep = counted_sweep(
-                params, _single_sweep(params)
+                params, _sequence(params)
             )
         else:
             sweep = simulated_sweep(params)
         write_sweep(params, sweep)
     except OSError as error:
-        where = error.filename or params.output.directory
-        raise Sorry(f"{where}: {error.strerror or error}") from error
+        raise Sorry(explain(error, params.output.directory)) from None
     except ValueError as error:
-        raise Sorry(str(error)) from error
+        raise Sorry(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -1,16 +1,22 @@
-"""Parsing of arguments shared by the commands."""
+"""What every command does before and after its work."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import signal
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from dials.util import Sorry, log
-from dials.util.options import ArgumentParser
+from dials.util.options import ArgumentParser, flatten_experiments
+from dials.util.version import dials_version
 
+from dials_truncfix import __version__, compat
 from dials_truncfix.io.tvips import TVIPSSeries
+
+logger = logging.getLogger("dials.truncfix.program")
 
 _REMEDIES = {
     errno.ENOENT: "check the path; the folders of output files must exist",
@@ -83,8 +89,20 @@ def _reason(file: str) -> str:
     )
 
 
-def configure_log(verbosity: int, path: str | None) -> None:
-    """Start logging as DIALS programs do.
+def start(parser: ArgumentParser, options: Any, log_file: str | None) -> None:
+    """Start the log, with the versions and the changed parameters at its head.
+
+    From here on a termination request is an exception, so that half-written output is
+    removed on the way out.
+
+    Parameters
+    ----------
+    parser : dials.util.options.ArgumentParser
+        After parsing.
+    options : argparse.Namespace
+        From the parser.
+    log_file : str or None
+        File of the log.
 
     Raises
     ------
@@ -92,13 +110,62 @@ def configure_log(verbosity: int, path: str | None) -> None:
         When the log file cannot be written.
     """
     try:
-        log.config(verbosity, logfile=path)
+        log.config(options.verbose, logfile=log_file)
     except OSError as error:
-        raise Sorry(explain(error)) from None
+        raise Sorry(explain(error, str(log_file))) from None
+    logger.info(
+        "dials_truncfix %s, %s, dxtbx %s",
+        __version__,
+        dials_version(),
+        compat.dxtbx_version(),
+    )
+    if diff_phil := parser.diff_phil.as_str():
+        logger.info("The following parameters have been modified:\n%s", diff_phil)
+    signal.signal(signal.SIGTERM, _stop)
 
 
-def explain(error: OSError) -> str:
-    """Say which file failed, what is wrong with it and what to do."""
-    where = f"{error.filename}: " if error.filename else ""
+def _stop(signum: int, _: Any) -> NoReturn:
+    raise SystemExit(128 + signum)
+
+
+def single_imageset(params: Any) -> tuple[Any, Any]:
+    """Return the experiments given and their only imageset.
+
+    Raises
+    ------
+    Sorry
+        When there are several, or none.
+    """
+    if len(params.input.experiments) > 1:
+        raise Sorry(
+            f"{len(params.input.experiments)} experiment files were given: give them "
+            "one by one, each in a folder of its own"
+        )
+    experiments = flatten_experiments(params.input.experiments)
+    imagesets = experiments.imagesets()
+    if len(imagesets) > 1:
+        raise Sorry(
+            f"{len(imagesets)} sweeps were given: give them one by one, each in a "
+            "folder of its own (dials.split_experiments makes one file of each)"
+        )
+    if not imagesets or imagesets[0] is None:
+        raise Sorry(
+            "the experiments refer to no images: give the experiments that "
+            "dials.import wrote"
+        )
+    return experiments, imagesets[0]
+
+
+def explain(error: OSError, folder: str) -> str:
+    """Say which file failed, what is wrong with it and what to do.
+
+    Parameters
+    ----------
+    error : OSError
+        The failure.
+    folder : str
+        Where the program was writing, for errors that name no file.
+    """
+    where = f"{error.filename or folder}: "
     remedy = _REMEDIES.get(error.errno or 0)
     return f"{where}{error.strerror or error}" + (f": {remedy}" if remedy else "")
