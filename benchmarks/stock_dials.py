@@ -89,7 +89,13 @@ class Processed:
         return self.folder / "integrated.refl"
 
 
-def process(experiments: Path, folder: Path, space_group: str, cell: str) -> Processed:
+def process(
+    experiments: Path,
+    folder: Path,
+    space_group: str,
+    cell: str,
+    integrate: tuple[str, ...] = (),
+) -> Processed:
     """Find spots, index and integrate, telling DIALS only the known symmetry.
 
     Parameters
@@ -100,6 +106,8 @@ def process(experiments: Path, folder: Path, space_group: str, cell: str) -> Pro
         Where to work.
     space_group, cell : str
         Known symmetry, in DIALS' words.
+    integrate : tuple of str
+        Further options of dials.integrate.
 
     Returns
     -------
@@ -126,7 +134,9 @@ def process(experiments: Path, folder: Path, space_group: str, cell: str) -> Pro
         ],
         folder,
     )
-    text, _ = run(["dials.integrate", "indexed.expt", "indexed.refl", nproc], folder)
+    text, _ = run(
+        ["dials.integrate", "indexed.expt", "indexed.refl", nproc, *integrate], folder
+    )
     strong = flex.reflection_table.from_file(str(folder / "strong.refl"))
     indexed = flex.reflection_table.from_file(str(folder / "indexed.refl"))
     integrated = flex.reflection_table.from_file(str(folder / "integrated.refl"))

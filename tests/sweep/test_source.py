@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from dxtbx import flumpy
+from dxtbx.format.image import ImageBool
+from dxtbx.model.experiment_list import ExperimentListFactory
+
+from dials_truncfix import compat
+from dials_truncfix.sweep.source import SweepSource, sha256
+from recordings import record, true_frames
+
+
+@pytest.fixture
+def recording(tmp_path):
+    true = true_frames(5, 64)
+    true[:, 3, 4] = 65535
+    return record(tmp_path, true, frames_per_part=2)
+
+
+@pytest.fixture
+def imageset(recording):
+    return ExperimentListFactory.from_filenames([str(recording.path)])[0].imageset
+
+
+def test_reads_what_was_recorded(recording, imageset):
+    source = SweepSource(imageset)
+    assert len(source) == 5
+    assert source.numbers == (1, 2, 3, 4, 5)
+    for index in range(5):
+        frame = source.read(index)
+        np.testing.assert_array_equal(frame.pixels, recording.truncated[index])
+        # zeros count as measured, saturated pixels do not
+        assert frame.valid.sum() == frame.valid.size - 1
+        assert not frame.valid[3, 4]
+
+
+def test_a_slice_keeps_its_numbers(recording, imageset):
+    source = SweepSource(imageset[2:4])
+    assert source.numbers == (3, 4)
+    np.testing.assert_array_equal(source.read(0).pixels, recording.truncated[2])
+
+
+@pytest.mark.parametrize("ends", [(-1, 65535), (0, 65534), (-0.5, 65534.5)])
+def test_zeros_count_whatever_the_trusted_range_means(imageset, ends):
+    imageset.get_detector()[0].set_trusted_range(ends)
+    frame = SweepSource(imageset).read(0)
+    assert frame.valid[frame.pixels == 0].all()
+
+
+def test_negative_marks_of_bad_pixels_are_not_valid(tmp_path, imageset):
+    panel = imageset.get_detector()[0]
+    panel.set_trusted_range(compat.safe_trusted_range(0, 65534))
+    source = SweepSource(imageset)
+    assert source.min_valid == 0
+    assert source.read(0).valid.sum() == 64 * 64 - 1
+
+
+def test_all_parts_of_a_series_are_listed(recording, imageset):
+    files = SweepSource(imageset).files()
+    assert [path.name for path in files] == [f"movie_00{i}.tvips" for i in range(3)]
+    data = recording.path.read_bytes()
+    assert sha256(files[0]) == hashlib.sha256(data).hexdigest()
+
+
+def test_untrusted_rectangles_and_lookup_masks(imageset):
+    imageset.get_detector()[0].add_mask(10, 20, 15, 30)
+    mask = np.ones((64, 64), bool)
+    mask[:, 50:] = False
+    imageset.external_lookup.mask.data = ImageBool(flumpy.from_numpy(mask))
+    got = SweepSource(imageset).static_mask()
+    expected = mask.copy()
+    expected[20:30, 10:15] = False
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_a_mask_of_another_size_is_refused(imageset):
+    mask = ImageBool(flumpy.from_numpy(np.ones((32, 64), bool)))
+    imageset.external_lookup.mask.data = mask
+    with pytest.raises(ValueError, match="64 × 32 pixels for images of 64 × 64"):
+        SweepSource(imageset).static_mask()
+
+
+def test_impossible_distance_is_refused(imageset):
+    panel = imageset.get_detector()[0]
+    panel.set_frame((1, 0, 0), (0, -1, 0), (-2.0, 2.0, -0.1))
+    with pytest.raises(ValueError, match="geometry.detector.distance"):
+        SweepSource(imageset)
