@@ -17,7 +17,8 @@ def test_bytes_are_those_of_dxtbx(spread):
     from dxtbx.ext import compress as dxtbx_compress
 
     generator = np.random.default_rng(1)
-    pixels = generator.normal(0, spread, (50, 61)).round().astype(np.int32)
+    # more pixels than are handled at once
+    pixels = generator.normal(0, spread, (300, 461)).round().astype(np.int32)
     packed = compress(pixels)
     assert packed == bytes(dxtbx_compress(flumpy.from_numpy(pixels)))
     np.testing.assert_array_equal(decompress(packed, pixels.size), pixels.ravel())

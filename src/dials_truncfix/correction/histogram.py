@@ -54,16 +54,14 @@ def ring_histograms(
     total = np.zeros(rows * columns, dtype=np.int64)
     highest = image.dtype.type(min(n_bins - 1, int(np.iinfo(image.dtype).max)))
     code = np.min_scalar_type(-rows * columns)
+    if labels.size and labels.min() < OUTSIDE:
+        labels = np.maximum(labels, OUTSIDE)
     for values, rings in _blocks(image, labels):
-        # Clipped before they are narrowed, which would wrap large numbers around.
-        clipped = np.minimum(values, highest)
-        if values.dtype.kind == "i":
-            np.maximum(clipped, -1, out=clipped)
-        bin_number = clipped.astype(code)
-        row = (np.maximum(rings, OUTSIDE) + 1).astype(code)
+        row = rings.astype(code)
         row *= columns
-        row += 1
-        row += bin_number
+        row += columns + 1
+        # Clipped before they are narrowed, which would wrap large numbers around.
+        row += _clipped(values, highest).astype(code)
         total += np.bincount(row, minlength=total.size)
     return total.reshape(rows, columns)[1:, 1:].copy()
 
@@ -93,6 +91,29 @@ def negative_counts(
         return np.zeros(n_rings, dtype=np.int64)
     rings = labels.ravel()[np.flatnonzero(image < 0)]
     return np.bincount(rings[rings >= 0], minlength=n_rings).astype(np.int64)
+
+
+def _clipped(values: IntArray, highest: Any) -> IntArray:
+    """
+    Limit values to the bins; most blocks hold none to be limited.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,), integer
+        Recorded values, ADU.
+    highest : integer of the same type
+        Last bin.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        -1 … `highest`; the argument itself where that is what it holds.
+    """
+    if values.max() > highest:
+        values = np.minimum(values, highest)
+    if values.min() < 0:
+        values = np.maximum(values, values.dtype.type(-1))
+    return values
 
 
 def _blocks(image: IntArray, labels: IntArray) -> Iterator[tuple[IntArray, IntArray]]:

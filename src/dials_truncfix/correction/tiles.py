@@ -76,8 +76,13 @@ def tile_levels(
     # Every second row is enough to average a tile.
     rows = slice(0, n_slow * tile, 2 if tile % 2 == 0 else 1)
     size = (tile // (rows.step or 1), tile)
-    total = _sum_tiles(image[rows] * mask[rows], size)
-    count = _sum_tiles(mask[rows], size)
+    everywhere = bool(mask.all())
+    total = _sum_tiles(image[rows] if everywhere else image[rows] * mask[rows], size)
+    count = (
+        np.full(total.shape, float(size[0] * size[1]))
+        if everywhere
+        else _sum_tiles(mask[rows], size)
+    )
     mean = np.full(total.shape, np.nan)
     np.divide(total, count, out=mean, where=4 * count >= size[0] * size[1])
     half = tile // 2

@@ -16,8 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 _ESCAPE_8 = -128
+_LARGEST_8 = 127
 _ESCAPE_16 = -32768
 _ESCAPE_32 = -(2**31)
+# Pixels handled at once: the temporaries of a block fit into the second-level cache.
+_BLOCK = 1 << 16
 
 
 def compress(pixels: npt.NDArray[np.int32]) -> bytes:
@@ -45,15 +48,10 @@ def compress(pixels: npt.NDArray[np.int32]) -> bytes:
     low, high = int(values.min()), int(values.max())
     if max(high, 0) - min(low, 0) >= 2**31:
         raise ValueError(f"values from {low} to {high} differ by more than 31 bits")
-    deltas = np.empty_like(values)
-    deltas[0] = values[0]
-    np.subtract(values[1:], values[:-1], out=deltas[1:])
-    narrow = deltas.astype(np.int8)
-    escaped = np.flatnonzero((narrow != deltas) | (narrow == _ESCAPE_8))
+    narrow, escaped, wide = _differences(values)
     if escaped.size == 0:
         return narrow.tobytes()
 
-    wide = deltas[escaped]
     in_four = (wide > 32767) | (wide <= _ESCAPE_16)
     extra = np.where(in_four, 6, 2)
     ends = np.cumsum(extra)
@@ -70,6 +68,43 @@ def compress(pixels: npt.NDArray[np.int32]) -> bytes:
     out[in_two_at] = two.view(np.int8).reshape(-1, 2)
     out[in_four_at] = wide[in_four].astype("<i4").view(np.int8).reshape(-1, 4)
     return out.tobytes()
+
+
+def _differences(
+    values: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.intp], npt.NDArray[np.int32]]:
+    """Subtract from each value the one before.
+
+    Parameters
+    ----------
+    values : ndarray of int32, shape (n,)
+        Pixels; the first one stays as it is.
+
+    Returns
+    -------
+    narrow : ndarray of int8, shape (n,)
+        Differences, right where a byte holds them.
+    escaped : ndarray of intp, shape (m,)
+        Where it does not.
+    wide : ndarray of int32, shape (m,)
+        The differences there.
+    """
+    narrow = np.empty(values.size, dtype=np.int8)
+    before = np.zeros(1, dtype=np.int32)
+    escaped, wide = [], []
+    for start in range(0, values.size, _BLOCK):
+        block = values[start : start + _BLOCK]
+        deltas = np.empty_like(block)
+        np.subtract(block[:1], before, out=deltas[:1])
+        np.subtract(block[1:], block[:-1], out=deltas[1:])
+        before = block[-1:]
+        narrow[start : start + _BLOCK] = deltas
+        # One comparison for both limits: what is below wraps to large numbers.
+        shifted = (deltas + np.int32(_LARGEST_8)).view(np.uint32)
+        far = np.flatnonzero(shifted > np.uint32(2 * _LARGEST_8))
+        escaped.append(far + start)
+        wide.append(deltas[far])
+    return narrow, np.concatenate(escaped), np.concatenate(wide)
 
 
 def decompress(data: bytes, n_pixels: int) -> npt.NDArray[np.int32]:
