@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.correction.annuli import OUTSIDE
 from dials_truncfix.correction.quantiles import QuantileTables
+from dials_truncfix.correction.zeros import Zeros, find_zeros
 
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
@@ -79,11 +81,101 @@ def replace_zeros(
     Hattne, J., Shi, D., de la Cruz, M. J., Reyes, F. E. & Gonen, T. (2016).
     J. Appl. Cryst. 49, 1029-1034, doi:10.1107/S1600576716007196.
     """
-    if not image.shape == eligible.shape == radius.shape:
+    if image.shape != eligible.shape:
         raise ValueError(
-            f"image {image.shape}, eligible {eligible.shape} and radius "
-            f"{radius.shape} differ in shape"
+            f"image {image.shape} and eligible {eligible.shape} differ in shape"
         )
+    labels = np.where(eligible, np.int16(0), np.int16(OUTSIDE))
+    return draw_zeros(
+        image,
+        find_zeros(image, labels, radius, 1),
+        tables,
+        seed=seed,
+        image_number=image_number,
+        assign=assign,
+        rounding=rounding,
+    )
+
+
+def draw_zeros(
+    image: IntArray,
+    zeros: Zeros,
+    tables: QuantileTables,
+    *,
+    seed: int,
+    image_number: int,
+    assign: str = "random",
+    rounding: str = "round",
+) -> npt.NDArray[np.int32]:
+    """
+    Replace zeros that have been found before; `replace_zeros` explains it.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx), integer
+        Recorded values, ADU.
+    zeros : Zeros
+        The pixels to replace.
+    tables, seed, image_number, assign, rounding
+        As for `replace_zeros`.
+
+    Returns
+    -------
+    ndarray, shape (ny, nx), int32
+
+    Raises
+    ------
+    ValueError
+        As for `replace_zeros`.
+    """
+    _check(tables, seed, assign, rounding)
+    result = image.astype(np.int32, order="C")
+    if len(tables.radius) == 0 or len(zeros) == 0:
+        return result
+    node_radius, nodes_per_unit = _nodes(np.asarray(tables.radius, dtype=np.float64))
+    levels = _levels(tables.coarse, tables, node_radius)
+    expected = assign == "expected"
+    mean = _means(levels, tables, node_radius) if expected else np.empty(0)
+    generator = _philox(seed, image_number, 0)
+    flat = result.ravel()
+    lowest_cell: list[npt.NDArray[np.intp]] = []
+    starts = range(0, flat.size, _BLOCK)
+    ends = np.searchsorted(zeros.index, [*starts, flat.size])
+    for number, start in enumerate(starts):
+        bits = _next_bits(generator, min(_BLOCK, flat.size - start))
+        mine = slice(ends[number], ends[number + 1])
+        bits = bits.take(zeros.index[mine] - start)
+        row = _nearest(zeros.radius[mine], node_radius[0], nodes_per_unit)
+        if expected:
+            flat[zeros.index[mine]] = np.floor(mean[row] + (bits + 0.5) / 65536.0)
+            continue
+        cell = (bits.astype(np.int64) * levels.shape[1]) >> 16
+        lowest_cell.append(np.flatnonzero(cell == 0) + ends[number])
+        cell += row * levels.shape[1]
+        flat[zeros.index[mine]] = levels.ravel().take(cell)
+    if not expected:
+        rare = np.concatenate(lowest_cell)
+        index = zeros.index[rare]
+        flat[index] = _tail_values(
+            tables, zeros.radius[rare], _tail_bits(seed, image_number, index)
+        )
+    return result
+
+
+def _check(tables: QuantileTables, seed: int, assign: str, rounding: str) -> None:
+    """
+    Refuse arguments that make no sense.
+
+    Parameters
+    ----------
+    tables, seed, assign, rounding
+        As for `replace_zeros`.
+
+    Raises
+    ------
+    ValueError
+        If they do not.
+    """
     if assign not in ("random", "expected"):
         raise ValueError(f"assign must be 'random' or 'expected', not {assign!r}")
     if rounding not in _THRESHOLDS:
@@ -95,39 +187,29 @@ def replace_zeros(
         )
     if not 0 <= seed < 2**64:
         raise ValueError(f"the seed must be at least 0 and below 2**64, not {seed}")
-    result = image.astype(np.int32, order="C")
-    if len(tables.radius) == 0:
-        return result
-    node_radius, nodes_per_unit = _nodes(np.asarray(tables.radius, dtype=np.float64))
-    levels = _levels(tables.coarse, tables, node_radius)
-    n_cells = levels.shape[1]
-    expected = assign == "expected"
-    mean = _means(levels, tables, node_radius) if expected else np.empty(0)
-    generator = _philox(seed, image_number, 0)
-    flat, values = result.ravel(), image.ravel()
-    allowed, at = eligible.ravel(), radius.ravel()
+
+
+def _nearest(at: FloatArray, origin: float, per_unit: float) -> npt.NDArray[np.int64]:
+    """
+    Find the nearest of the radii at which the tables are interpolated.
+
+    Parameters
+    ----------
+    at : ndarray, shape (n,)
+        Radii of pixels.
+    origin, per_unit : float
+        First of the radii, and how many there are per unit of radius.
+
+    Returns
+    -------
+    ndarray, shape (n,), int64
+    """
     # Scalars of the radius' own type: NumPy 1 and 2 promote others differently.
-    origin, scale = at.dtype.type(node_radius[0]), at.dtype.type(nodes_per_unit)
-    lowest_cell: list[npt.NDArray[np.int64]] = []
-    for start in range(0, flat.size, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        bits = _next_bits(generator, len(values[block]))
-        zeros = np.flatnonzero((values[block] == 0) & allowed[block])
-        bits = bits[zeros]
-        position = (at[block][zeros] - origin) * scale
-        node = np.clip(np.rint(position), 0, _N_NODES - 1).astype(np.int64)
-        if expected:
-            flat[block][zeros] = np.floor(mean[node] + (bits + 0.5) / 65536.0)
-            continue
-        cell = (bits.astype(np.int64) * n_cells) >> 16
-        flat[block][zeros] = levels.ravel()[node * n_cells + cell]
-        lowest_cell.append(start + zeros[cell == 0])
-    if not expected:
-        index = np.concatenate(lowest_cell)
-        flat[index] = _tail_values(
-            tables, at[index], _tail_bits(seed, image_number, index)
-        )
-    return result
+    position = at - at.dtype.type(origin)
+    position *= at.dtype.type(per_unit)
+    np.rint(position, out=position)
+    np.clip(position, 0, _N_NODES - 1, out=position)
+    return position.astype(np.int64)
 
 
 def _next_bits(generator: np.random.Philox, n_pixels: int) -> npt.NDArray[np.uint16]:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.correction.annuli import Annuli
 from dials_truncfix.correction.fit import RingFits, fit_histograms
 from dials_truncfix.correction.histogram import ring_histograms
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.sweep.options import CorrectionOptions
+from dials_truncfix.sweep.source import Frame
 from dials_truncfix.sweep.work import SweepWork, blocks, unpack
 
 #: Bins of the histograms, ADU. Brighter pixels say nothing about zero, but annuli of
@@ -115,22 +117,33 @@ def fit_sweep(
 
 def fit_images(task: MeasureTask) -> list[ImageFits]:
     """Measure and fit images, each by itself."""
-    options = unpack(task.sweep).options
-    return [
-        ImageFits(image.annuli, _fit(image.histograms, options))
-        for image in measure_images(task)
-    ]
+    work = unpack(task.sweep)
+    fitted = []
+    for index in task.indices:
+        frame = work.source.read(index)
+        fitted.append(fit_frame(work, index, frame, work.image_annuli(frame)))
+    return fitted
+
+
+def fit_frame(work: SweepWork, index: int, frame: Frame, annuli: Annuli) -> ImageFits:
+    """Measure and fit one image that has been read."""
+    image = _measure(work, index, frame, annuli)
+    return ImageFits(image.annuli, _fit(image.histograms, work.options))
 
 
 def measure_images(task: MeasureTask) -> list[ImageHistograms]:
     """Measure the histograms of images."""
     work = unpack(task.sweep)
-    return [_measure(work, index) for index in task.indices]
+    measured = []
+    for index in task.indices:
+        frame = work.source.read(index)
+        measured.append(_measure(work, index, frame, work.image_annuli(frame)))
+    return measured
 
 
-def _measure(work: SweepWork, index: int) -> ImageHistograms:
-    frame = work.source.read(index)
-    annuli = work.image_annuli(frame)
+def _measure(
+    work: SweepWork, index: int, frame: Frame, annuli: Annuli
+) -> ImageHistograms:
     histograms = ring_histograms(frame.pixels, annuli.labels, annuli.n_rings, N_BINS)
     return ImageHistograms(
         ImageAnnuli(
@@ -140,7 +153,7 @@ def _measure(work: SweepWork, index: int) -> ImageHistograms:
             d_limits=work.d_limits(annuli),
             n_pixels=annuli.n_pixels,
             n_zero=histograms[:, 0].copy(),
-            n_left_out=int(frame.valid.sum() - annuli.n_pixels.sum()),
+            n_left_out=int(np.count_nonzero(frame.valid) - annuli.n_pixels.sum()),
         ),
         histograms,
     )

@@ -8,41 +8,26 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
-from dials.util import progress
-
 from dials_truncfix.correction.evidence import collect_evidence
-from dials_truncfix.correction.gain import GainEstimate, estimate_gain
 from dials_truncfix.correction.verdict import Verdict, VerdictClass, judge
 from dials_truncfix.io.atomic import atomic_write
 from dials_truncfix.io.staging import staging_folder
 from dials_truncfix.parallel import TaskMap, task_map
 from dials_truncfix.sweep import summary
 from dials_truncfix.sweep.experiments import corrected_experiments
-from dials_truncfix.sweep.measure import (
-    ImageFits,
-    MeasureTask,
-    fit_sweep,
-    measure_images,
-)
+from dials_truncfix.sweep.measure import MeasureTask, measure_images
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
-from dials_truncfix.sweep.panel import PanelValues, panel_values
+from dials_truncfix.sweep.passes import (
+    IMAGES_PER_TASK,
+    SweepTasks,
+    copy_images,
+    correct_images,
+)
 from dials_truncfix.sweep.record import as_json, fits_record, run_record
 from dials_truncfix.sweep.source import SweepSource
-from dials_truncfix.sweep.work import SweepWork, blocks, pack
-from dials_truncfix.sweep.write import (
-    CorrectTask,
-    WriteTask,
-    noise_profiles,
-    smallest_values,
-    write_images,
-)
+from dials_truncfix.sweep.work import SAMPLE_SIZE, SweepWork, blocks, pack, sample
 
 logger = logging.getLogger("dials.truncfix.repair")
-
-_IMAGES_TO_JUDGE = 10
-_IMAGES_PER_TASK = 8
 
 
 def check_sweep(
@@ -73,7 +58,7 @@ def check_sweep(
     work = SweepWork(experiments.imagesets()[0], correction)
     with ExitStack() as files:
         json = _open(files, output.json)
-        verdict = _judge(work, _sample(len(work.source)))
+        verdict = _judge(work, sample(len(work.source)))
         logger.info("Verdict: %s. %s.", verdict.verdict_class.value, verdict.reason)
         if verdict.verdict_class is VerdictClass.TRUNCATED:
             logger.info("dials.truncfix would correct these images.")
@@ -130,47 +115,26 @@ def repair_sweep(
         tasks = files.enter_context(task_map(min(nproc, len(source))))
 
         verdict = _verdict(work, tasks, force)
-        sweep = pack(imageset, correction)
-        fits: list[ImageFits] = []
-        if verdict.verdict_class is not VerdictClass.NO_ZEROS:
-            fits = list(
-                progress(
-                    fit_sweep(sweep, len(source), correction, tasks),
-                    total=len(source),
-                    desc="Fitting",
-                )
-            )
-            logger.info("\n%s", summary.annulus_table(fits))
-        images = _images(fits, len(source))
-        gain = _gain(sweep, images, tasks) if fits else None
-        panel = panel_values(source, gain, output.gain, output.pedestal)
-        if output.image_format == "smv":
-            panel = _with_offset(panel, sweep, images, output, tasks)
-        summary.log_panel(panel, gain)
-
-        todo = [
-            WriteTask(
-                CorrectTask(sweep, tuple(block)),
-                tuple(str(staging / names[index]) for index, _ in block),
-                output.image_format,
-                panel,
-            )
-            for block in blocks(images, _IMAGES_PER_TASK)
-        ]
-        with progress(total=len(source), desc="Correcting") as bar:
-            for n_written in tasks(write_images, todo):
-                bar.update(n_written)
+        paths = [staging / name for name in names]
+        images = SweepTasks(source, correction, output, paths, tasks)
+        if verdict.verdict_class is VerdictClass.NO_ZEROS:
+            done = copy_images(images)
+        else:
+            done = correct_images(images)
 
         if expt is not None:
             corrected = corrected_experiments(
-                experiments, source, folder.absolute() / output.file_template, panel
+                experiments,
+                source,
+                folder.absolute() / output.file_template,
+                done.panel,
             )
             expt.write(corrected.as_json().encode())
         if json is not None:
             record = run_record(source, correction, verdict)
-            record.update(fits_record(fits, source, panel, gain))
+            record.update(fits_record(done.fits, source, done.panel, done.gain))
             json.write(as_json(record))
-    summary.log_saved(output, names, source, panel)
+    summary.log_saved(output, names, source, done.panel)
 
 
 def refuse_folder_of_inputs(folder: Path, source: SweepSource) -> None:
@@ -188,12 +152,6 @@ def _open(files: ExitStack, path: str | None) -> BinaryIO | None:
     return None if path is None else files.enter_context(atomic_write(path))
 
 
-def _sample(n_images: int) -> list[int]:
-    """Positions of a few images spread over the sweep."""
-    n = min(n_images, _IMAGES_TO_JUDGE)
-    return sorted({round(i) for i in np.linspace(0, n_images - 1, n)})
-
-
 def _judge(work: SweepWork, indices: Sequence[int]) -> Verdict:
     frames = (work.source.read(index) for index in indices)
     return judge(
@@ -208,7 +166,7 @@ def _judge(work: SweepWork, indices: Sequence[int]) -> Verdict:
 
 def _verdict(work: SweepWork, tasks: TaskMap, force: bool) -> Verdict:
     """Judge a sample, and refuse what is not truncated."""
-    verdict = _judge(work, _sample(len(work.source)))
+    verdict = _judge(work, sample(len(work.source)))
     if verdict.verdict_class is VerdictClass.NO_ZEROS:
         # few zeros can hide between the images of a sample
         most = _most_zeros(work, tasks)
@@ -231,7 +189,7 @@ def _most_zeros(work: SweepWork, tasks: TaskMap) -> list[int]:
     sweep = pack(work.source.imageset, work.options)
     todo = [
         MeasureTask(sweep, tuple(block))
-        for block in blocks(range(len(work.source)), _IMAGES_PER_TASK)
+        for block in blocks(range(len(work.source)), IMAGES_PER_TASK)
     ]
     n_zero = {
         image.annuli.index: int(image.annuli.n_zero.sum())
@@ -239,33 +197,4 @@ def _most_zeros(work: SweepWork, tasks: TaskMap) -> list[int]:
         for image in block
     }
     ranked = sorted((-n, index) for index, n in n_zero.items() if n)
-    return sorted(index for _, index in ranked[:_IMAGES_TO_JUDGE])
-
-
-def _images(fits: list[ImageFits], n_images: int) -> list[tuple[int, Any]]:
-    if fits:
-        return [(image.annuli.index, image.fits) for image in fits]
-    return [(index, None) for index in range(n_images)]
-
-
-def _gain(sweep: bytes, images: list[tuple[int, Any]], tasks: TaskMap) -> GainEstimate:
-    """Estimate the gain on a few corrected images spread over the sweep."""
-    todo = [CorrectTask(sweep, (images[index],)) for index in _sample(len(images))]
-    return estimate_gain(
-        [profile for block in tasks(noise_profiles, todo) for profile in block]
-    )
-
-
-def _with_offset(
-    panel: PanelValues,
-    sweep: bytes,
-    images: list[tuple[int, Any]],
-    output: OutputOptions,
-    tasks: TaskMap,
-) -> PanelValues:
-    """Find the offset that makes the smallest pixel of the sweep 1."""
-    todo = [
-        CorrectTask(sweep, tuple(block)) for block in blocks(images, _IMAGES_PER_TASK)
-    ]
-    smallest = min(value for block in tasks(smallest_values, todo) for value in block)
-    return panel.with_offset(smallest, output.offset)
+    return sorted(index for _, index in ranked[:SAMPLE_SIZE])

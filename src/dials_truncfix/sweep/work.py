@@ -22,6 +22,9 @@ from dials_truncfix.sweep.source import Frame, SweepSource
 
 Item = TypeVar("Item")
 
+#: The verdict and the gain come from this many images.
+SAMPLE_SIZE = 10
+
 
 class SweepWork:
     """An open sweep and what follows from its geometry and masks.
@@ -84,3 +87,9 @@ def blocks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """Cut a sequence into consecutive blocks of at most `size`."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def sample(n_images: int) -> list[int]:
+    """Positions of a few images spread over the sweep."""
+    n = min(n_images, SAMPLE_SIZE)
+    return sorted({round(i) for i in np.linspace(0, n_images - 1, n)})

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import dials_truncfix
 from dials_truncfix import compat
 from dials_truncfix.correction.annuli import Annuli
-from dials_truncfix.correction.draw import replace_zeros
+from dials_truncfix.correction.draw import draw_zeros
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.gain import NoiseProfile, noise_profile
 from dials_truncfix.correction.quantiles import (
@@ -20,6 +20,7 @@ from dials_truncfix.correction.quantiles import (
     conditional_tables,
     mean_preserving_knots,
 )
+from dials_truncfix.correction.zeros import Zeros, find_zeros
 from dials_truncfix.io import cbf, smv
 from dials_truncfix.io.corrected_header import (
     CorrectedHeader,
@@ -27,6 +28,7 @@ from dials_truncfix.io.corrected_header import (
     format_smv_header,
     make_header,
 )
+from dials_truncfix.sweep.measure import ImageFits, MeasureTask, fit_frame
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.source import Frame, SweepSource
 from dials_truncfix.sweep.work import SweepWork, unpack
@@ -51,25 +53,38 @@ class CorrectTask:
 
 
 @dataclass(frozen=True)
-class WriteTask:
-    """Images to correct and write.
+class Destination:
+    """Where corrected images go.
 
     Attributes
     ----------
-    correct : CorrectTask
-        The images.
     paths : tuple of str
-        Where to write each.
+        Where to write each image of a task.
     image_format : {'cbf', 'smv'}
         Format.
     panel : PanelValues
         What the detector model shall say.
     """
 
-    correct: CorrectTask
     paths: tuple[str, ...]
     image_format: str
     panel: PanelValues
+
+
+@dataclass(frozen=True)
+class WriteTask:
+    """Images to correct and write."""
+
+    correct: CorrectTask
+    destination: Destination
+
+
+@dataclass(frozen=True)
+class FitAndWriteTask:
+    """Images to fit, each by itself, to correct and write."""
+
+    measure: MeasureTask
+    destination: Destination
 
 
 def smallest_values(task: CorrectTask) -> list[int]:
@@ -78,7 +93,8 @@ def smallest_values(task: CorrectTask) -> list[int]:
     smallest = []
     for index, fits in task.images:
         frame = work.source.read(index)
-        values = corrected_pixels(work, index, frame, fits)[frame.valid]
+        annuli = work.image_annuli(frame)
+        values = corrected_pixels(work, index, frame, annuli, fits)[frame.valid]
         smallest.append(int(values.min()) if values.size else 0)
     return smallest
 
@@ -89,34 +105,42 @@ def noise_profiles(task: CorrectTask) -> list[NoiseProfile]:
     profiles = []
     for index, fits in task.images:
         frame = work.source.read(index)
-        pixels = corrected_pixels(work, index, frame, fits, assign="random")
-        usable = work.image_annuli(frame).labels >= 0
-        profiles.append(noise_profile(pixels, usable, work.radius))
+        annuli = work.image_annuli(frame)
+        pixels = corrected_pixels(work, index, frame, annuli, fits, assign="random")
+        profiles.append(noise_profile(pixels, annuli.labels >= 0, work.radius))
     return profiles
 
 
 def write_images(task: WriteTask) -> int:
     """Correct images and write them; returns how many."""
     work = unpack(task.correct.sweep)
-    for (index, fits), path in zip(task.correct.images, task.paths):
+    for (index, fits), path in zip(task.correct.images, task.destination.paths):
         frame = work.source.read(index)
-        pixels = corrected_pixels(work, index, frame, fits)
-        bad = (pixels < 0) & ~frame.valid
-        if bad.any():
-            # the format's mark of bad pixels would now pass for a value
-            pixels = np.where(bad, task.panel.lowest - 1, pixels)
-        header = image_header(work.source, index, task.panel, work.options.seed)
-        if task.image_format == "cbf":
-            _write_cbf(Path(path), pixels, header)
-        else:
-            _write_smv(Path(path), pixels, header)
-    return len(task.paths)
+        annuli = work.image_annuli(frame)
+        pixels = corrected_pixels(work, index, frame, annuli, fits)
+        _write(work, index, frame, pixels, path, task.destination)
+    return len(task.correct.images)
+
+
+def fit_and_write_images(task: FitAndWriteTask) -> list[ImageFits]:
+    """Fit images, each by itself, correct them and write them."""
+    work = unpack(task.measure.sweep)
+    fitted = []
+    for index, path in zip(task.measure.indices, task.destination.paths):
+        frame = work.source.read(index)
+        annuli = work.image_annuli(frame)
+        image = fit_frame(work, index, frame, annuli)
+        pixels = corrected_pixels(work, index, frame, annuli, image.fits)
+        _write(work, index, frame, pixels, path, task.destination)
+        fitted.append(image)
+    return fitted
 
 
 def corrected_pixels(
     work: SweepWork,
     index: int,
     frame: Frame,
+    annuli: Annuli,
     fits: RingFits | None,
     assign: str | None = None,
 ) -> IntArray:
@@ -130,6 +154,8 @@ def corrected_pixels(
         Position of the image.
     frame : Frame
         The image.
+    annuli : Annuli
+        Its annuli.
     fits : RingFits or None
         Fits of its annuli. None leaves the pixels as they are.
     assign : {'random', 'expected'}, optional
@@ -142,16 +168,13 @@ def corrected_pixels(
     """
     if fits is None or not fits.fitted.any():
         return frame.pixels
-    annuli = work.image_annuli(frame)
-    eligible = annuli.labels >= 0
-    tables = _tables(work, frame, annuli, fits)
-    if tables is None:
+    zeros = find_zeros(frame.pixels, annuli.labels, work.radius, annuli.n_rings)
+    if not len(zeros):
         return frame.pixels
-    return replace_zeros(
+    return draw_zeros(
         frame.pixels,
-        eligible,
-        work.radius,
-        tables,
+        zeros,
+        _tables(annuli, zeros, fits),
         seed=work.options.seed,
         image_number=work.source.numbers[index],
         assign=assign or work.options.assign,
@@ -159,29 +182,11 @@ def corrected_pixels(
     )
 
 
-def _tables(
-    work: SweepWork, frame: Frame, annuli: Annuli, fits: RingFits
-) -> QuantileTables | None:
-    """Quantile tables whose average over the zeros of each annulus is its fit's.
-
-    None when there are no zeros.
-    """
-    zero = np.flatnonzero((frame.pixels == 0) & (annuli.labels >= 0))
-    if not zero.size:
-        return None
-    ring, radius = annuli.labels.ravel()[zero], work.radius.ravel()[zero]
-    n_zero = np.bincount(ring, minlength=annuli.n_rings)
-    some = np.maximum(n_zero, 1)
-    centroid = np.where(
-        n_zero > 0,
-        np.bincount(ring, radius, annuli.n_rings) / some,
-        annuli.radius,
-    )
-    deviation = (
-        np.bincount(ring, np.abs(radius - centroid[ring]), annuli.n_rings) / some
-    )
+def _tables(annuli: Annuli, zeros: Zeros, fits: RingFits) -> QuantileTables:
+    """Quantile tables whose average over the zeros of each annulus is its fit's."""
+    centroid = zeros.mean_radius(annuli.radius)
     tables = conditional_tables(fits, centroid)
-    return mean_preserving_knots(tables, deviation[fits.fitted])
+    return mean_preserving_knots(tables, zeros.mean_deviation(centroid)[fits.fitted])
 
 
 def image_header(
@@ -208,6 +213,27 @@ def image_header(
         seed=seed,
         version=dials_truncfix.__version__,
     )
+
+
+def _write(
+    work: SweepWork,
+    index: int,
+    frame: Frame,
+    pixels: IntArray,
+    path: str,
+    destination: Destination,
+) -> None:
+    """Write one corrected image."""
+    panel = destination.panel
+    if not frame.valid.all():
+        # the format's mark of bad pixels would now pass for a value
+        bad = (pixels < 0) & ~frame.valid
+        pixels = np.where(bad, np.int32(panel.lowest - 1), pixels)
+    header = image_header(work.source, index, panel, work.options.seed)
+    if destination.image_format == "cbf":
+        _write_cbf(Path(path), pixels, header)
+    else:
+        _write_smv(Path(path), pixels, header)
 
 
 def _write_cbf(path: Path, pixels: IntArray, header: CorrectedHeader) -> None:
