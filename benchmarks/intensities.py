@@ -1,4 +1,4 @@
-"""Integrated intensities of a truncated, corrected and untruncated sweep against truth.
+"""Background and intensities of a truncated, corrected and untruncated sweep.
 
 Usage: python benchmarks/intensities.py [--folder FOLDER] [--truncfix "OPTION ..."]
        [--simulate "OPTION ..."]
@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from arms import import_arms, process_arms, simulate
+from background import HEADER, background_rows
 from comparison import comparison_rows
 
 from dials.util import tabulate
@@ -30,6 +31,8 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _, advice = simulate(folder, options.simulate.split())
         experiments = import_arms(folder, advice, options.truncfix.split())
+        forms = (folder / f"{n}.expt" for n in ("imported", "truncfix", "untruncated"))
+        print(tabulate(background_rows(*forms), HEADER), flush=True)
         header, rows = comparison_rows(process_arms(folder, experiments, *PROTEINASE_K))
         print(tabulate(rows, header))
 
