@@ -149,10 +149,13 @@ def draw_zeros(
         if expected:
             flat[zeros.index[mine]] = np.floor(mean[row] + (bits + 0.5) / 65536.0)
             continue
-        cell = (bits.astype(np.int64) * levels.shape[1]) >> 16
+        cell = bits.astype(np.uint32)
+        cell *= np.uint32(levels.shape[1])
+        cell >>= np.uint32(16)
         lowest_cell.append(np.flatnonzero(cell == 0) + ends[number])
-        cell += row * levels.shape[1]
-        flat[zeros.index[mine]] = levels.ravel().take(cell)
+        row *= levels.shape[1]
+        row += cell.view(np.int32)
+        flat[zeros.index[mine]] = levels.ravel().take(row)
     if not expected:
         rare = np.concatenate(lowest_cell)
         index = zeros.index[rare]
@@ -189,7 +192,7 @@ def _check(tables: QuantileTables, seed: int, assign: str, rounding: str) -> Non
         raise ValueError(f"the seed must be at least 0 and below 2**64, not {seed}")
 
 
-def _nearest(at: FloatArray, origin: float, per_unit: float) -> npt.NDArray[np.int64]:
+def _nearest(at: FloatArray, origin: float, per_unit: float) -> npt.NDArray[np.int32]:
     """
     Find the nearest of the radii at which the tables are interpolated.
 
@@ -202,14 +205,14 @@ def _nearest(at: FloatArray, origin: float, per_unit: float) -> npt.NDArray[np.i
 
     Returns
     -------
-    ndarray, shape (n,), int64
+    ndarray, shape (n,), int32
     """
     # Scalars of the radius' own type: NumPy 1 and 2 promote others differently.
     position = at - at.dtype.type(origin)
     position *= at.dtype.type(per_unit)
     np.rint(position, out=position)
     np.clip(position, 0, _N_NODES - 1, out=position)
-    return position.astype(np.int64)
+    return position.astype(np.int32)
 
 
 def _next_bits(generator: np.random.Philox, n_pixels: int) -> npt.NDArray[np.uint16]:

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.tiles import MAD_TO_SD, rings_of_tiles, tile_moments
+from dials_truncfix.correction.tiles import (
+    MAD_TO_SD,
+    rings_of_tiles,
+    tile_means,
+    tile_moments,
+)
 
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
@@ -126,7 +131,7 @@ def noise_profile(image: IntArray, mask: BoolArray, radius: FloatArray) -> Noise
         return NoiseProfile(*(np.empty(0) for _ in range(4)))
     centre = radius[_TILE // 2 :: _TILE, _TILE // 2 :: _TILE][:n_slow, :n_fast]
     ring = rings_of_tiles(centre.astype(np.float64))
-    fitted, _ = tile_moments((image <= 0).astype(np.uint8), mask, _TILE)
+    fitted = tile_means(image <= 0, mask, _TILE)
     points = []
     for number in range(int(ring.max()) + 1):
         members = (ring == number) & np.isfinite(mean)

@@ -16,6 +16,8 @@ MAD_TO_SD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 
 _SMALLEST_VALID_FRACTION = 0.75
+# Pixels handled at once: their temporaries of floating point fit into the cache.
+_BAND = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,31 @@ def tile_levels(
     return Tiles(mean=mean, ring=ring, level=level, spread=spread)
 
 
+def tile_means(
+    image: npt.NDArray[Any], mask: BoolArray, tile: int
+) -> npt.NDArray[np.float64]:
+    """
+    Measure only the mean within each tile.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx)
+        Integer or bool.
+    mask, tile
+        As for `tile_moments`.
+
+    Returns
+    -------
+    ndarray, shape (ny // tile, nx // tile), float64
+        ADU; NaN where too few pixels are usable.
+    """
+    count = _sum_tiles(mask, (tile, tile))
+    mean = np.full(count.shape, np.nan)
+    enough = count >= _SMALLEST_VALID_FRACTION * tile * tile
+    np.divide(_sum_tiles(image * mask, (tile, tile)), count, out=mean, where=enough)
+    return mean
+
+
 def tile_moments(
     image: IntArray, mask: BoolArray, tile: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -110,6 +137,32 @@ def tile_moments(
     tuple of ndarray
         Each of shape (ny // tile, nx // tile), ADU and ADU²; NaN where too few
         pixels are usable.
+    """
+    n_slow, n_fast = (n // tile for n in image.shape)
+    mean, variance = np.empty((2, n_slow, n_fast))
+    height = max(_BAND // (tile * max(n_fast * tile, 1)), 1)
+    for start in range(0, n_slow, height):
+        band = slice(start, start + height)
+        rows = slice(start * tile, (start + height) * tile)
+        mean[band], variance[band] = _moments_of_band(image[rows], mask[rows], tile)
+    return mean, variance
+
+
+def _moments_of_band(
+    image: IntArray, mask: BoolArray, tile: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """
+    Measure the tiles of a few rows; see `tile_moments`.
+
+    Parameters
+    ----------
+    image, mask, tile
+        As for `tile_moments`.
+
+    Returns
+    -------
+    tuple of ndarray
+        As from `tile_moments`.
     """
     n_slow, n_fast = (n // tile for n in image.shape)
     shape = (n_slow, tile, n_fast, tile)
