@@ -1,0 +1,226 @@
+"""CPU time of dials.truncfix per image, beside the stock commands, in one run.
+
+Usage: python benchmarks/speed.py [--images FEW MANY] [--binning N] [--no-memory]
+       [--json FILE]
+
+CPU time is user and system time of a command and all its processes. The time per
+image is the slope between a short and a long sweep, so that start-up and what is done
+once a sweep, the verdict and the gain on ten images, cancel out; the last column
+holds them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from arms import simulate
+from stock_dials import BIN, run
+
+from dials.util import tabulate
+from dxtbx.model.experiment_list import ExperimentList
+
+from dials_truncfix.io import cbf
+from dials_truncfix.sweep.source import SweepSource
+
+REFERENCE = "dials.find_spots, corrected CBF"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU time of one command.
+
+    Attributes
+    ----------
+    name : str
+        What was done.
+    per_image : float
+        Slope of the CPU time on the number of images, s.
+    whole : float
+        The command on the long sweep, start-up included, s.
+    n_images : int
+        Length of the long sweep.
+    """
+
+    name: str
+    per_image: float
+    whole: float
+    n_images: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Largest resident memory of dials.truncfix in one process, MB."""
+
+    size: int
+    peak: float
+
+
+def make_sweep(folder: Path, n_images: int, binning: int) -> Path:
+    """Simulate and import a truncated sweep; returns the experiments."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options = [
+        f"camera.binning={binning}",
+        f"scan.n_images={n_images}",
+        "output.unclipped=False",
+    ]
+    _, advice = simulate(folder, options)
+    run(["dials.import", *advice], folder)
+    return folder / "imported.expt"
+
+
+def first_images(experiments: Path, n_images: int) -> Path:
+    """Cut off the first images of a sweep."""
+    part = experiments.with_name(f"first_{n_images}.expt")
+    run(
+        [
+            "dials.slice_sequence",
+            experiments.name,
+            f"image_range=1,{n_images}",
+            f"output.experiments_filename={part.name}",
+        ],
+        experiments.parent,
+    )
+    return part
+
+
+def commands(experiments: Path, label: str) -> Iterator[tuple[str, list[str]]]:
+    """List what is timed on one sweep, in an order in which each finds its input."""
+    corrected = f"{label}.expt"
+    script = [sys.executable, str(Path(__file__).resolve())]
+    for image_format in ("smv", "cbf"):
+        yield (
+            f"dials.truncfix, {image_format.upper()}",
+            [
+                "dials.truncfix",
+                experiments.name,
+                "nproc=1",
+                f"output.format={image_format}",
+                f"output.directory={label}_{image_format}",
+                f"output.experiments={corrected}",
+            ],
+        )
+    yield REFERENCE, ["dials.find_spots", corrected, "nproc=1"]
+    yield (
+        "dials.convert_to_cbf, camera's images",
+        [
+            "dials.convert_to_cbf",
+            experiments.name,
+            f"output.template={label}_converted_%05d.cbf",
+        ],
+    )
+    yield "read", [*script, "--task", "read", experiments.name]
+    yield "read and write CBF", [*script, "--task", "copy", experiments.name]
+
+
+def copy_images(experiments: Path, write: bool) -> None:
+    """Read every image as dials.truncfix does, and perhaps write it as it is."""
+    imageset = ExperimentList.from_file(str(experiments))[0].imageset
+    source = SweepSource(imageset)
+    for index in range(len(source)):
+        frame = source.read(index)
+        if write:
+            path = experiments.with_name(f"copy_{index:05d}.cbf")
+            cbf.write(path, frame.pixels, ["Copy"])
+
+
+def costs(experiments: Path, few: int, many: int, repeats: int = 2) -> list[Cost]:
+    """Time every command on two lengths of one sweep; the least of the repeats."""
+    times: dict[str, list[float]] = {}
+    for n_images in (few, many):
+        part = first_images(experiments, n_images)
+        for name, command in commands(part, f"corrected_{n_images}"):
+            cpu = min(run(command, part.parent)[1].cpu for _ in range(repeats))
+            times.setdefault(name, []).append(cpu)
+    return [
+        Cost(name, (long - short) / (many - few), long, many)
+        for name, (short, long) in times.items()
+    ]
+
+
+def peak_memory(experiments: Path) -> Memory:
+    """Run dials.truncfix in one process and ask for its largest size."""
+    command = [str(BIN / "dials.truncfix"), experiments.name, "nproc=1"]
+    command += ["output.directory=memory", "output.experiments=memory.expt"]
+    command += ["force=True"]  # few images may not be enough for a verdict
+    process = subprocess.Popen(
+        command,
+        cwd=experiments.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    panel = ExperimentList.from_file(str(experiments), check_format=False)[0].detector[
+        0
+    ]
+    return Memory(panel.get_image_size()[0], usage.ru_maxrss / 1024)
+
+
+def cost_table(measured: Sequence[Cost]) -> str:
+    """Tabulate the CPU times, with ratios to spot finding."""
+    reference = next(cost for cost in measured if cost.name == REFERENCE)
+    rows = [
+        [
+            cost.name,
+            f"{1e3 * cost.per_image:.0f}",
+            f"{cost.per_image / reference.per_image:.2f}",
+            f"{cost.whole:.1f}",
+            f"{cost.whole / reference.whole:.2f}",
+        ]
+        for cost in measured
+    ]
+    n_images = measured[0].n_images
+    head = ["", "ms/image", "ratio", f"{n_images} images (s)", "ratio"]
+    return tabulate(rows, head, disable_numparse=True)
+
+
+def memory_table(measured: Sequence[Memory]) -> str:
+    """Tabulate the memory of one process."""
+    rows = [[f"{m.size} × {m.size}", f"{m.peak:.0f}"] for m in measured]
+    return tabulate(rows, ["dials.truncfix nproc=1", "peak (MB)"])
+
+
+def main() -> None:
+    """Measure, and print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--images", type=int, nargs=2, default=(12, 36))
+    parser.add_argument("--binning", type=int, default=2, help="2 makes 2048 × 2048")
+    parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--task", choices=("read", "copy"), help=argparse.SUPPRESS)
+    parser.add_argument("experiments", nargs="?", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.task:
+        copy_images(Path(options.experiments), write=options.task == "copy")
+        return
+    few, many = sorted(options.images)
+    with tempfile.TemporaryDirectory() as temporary:
+        experiments = make_sweep(Path(temporary) / "sweep", many, options.binning)
+        measured = costs(experiments, few, many)
+        print(cost_table(measured))
+        memory: list[Memory] = []
+        if not options.no_memory:
+            memory.append(peak_memory(first_images(experiments, few)))
+            large = make_sweep(Path(temporary) / "large", 4, 1)
+            memory.append(peak_memory(large))
+            print(memory_table(memory))
+    if options.json:
+        figures = {
+            "costs": [asdict(cost) for cost in measured],
+            "memory": [asdict(m) for m in memory],
+        }
+        options.json.write_text(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
