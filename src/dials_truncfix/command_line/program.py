@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import signal
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any, NoReturn
 from dials.util import Sorry, log
 from dials.util.options import ArgumentParser, flatten_experiments
 from dials.util.version import dials_version
+from libtbx import Auto
 
 from dials_truncfix import __version__, compat
 from dials_truncfix.io.tvips import TVIPSSeries
@@ -31,7 +33,7 @@ _REMEDIES = {
 
 
 def parse_arguments(
-    parser: ArgumentParser, args: Sequence[str] | None
+    parser: ArgumentParser, args: Sequence[str] | None, phil: Any
 ) -> tuple[Any, Any]:
     """Parse the command line.
 
@@ -41,6 +43,8 @@ def parse_arguments(
         Of the program.
     args : sequence of str, optional
         Arguments; those of the command line if not given.
+    phil : libtbx.phil.scope
+        The program's own parameters.
 
     Returns
     -------
@@ -64,7 +68,27 @@ def parse_arguments(
         raise Sorry(str(error)) from None
     for file in unread:
         raise Sorry(_reason(file))
+    _check_values(phil, params)
     return params, options
+
+
+def _check_values(phil: Any, params: Any) -> None:
+    """Refuse the words None and Auto, and nan, where they mean nothing."""
+    for known, given in zip(
+        phil.all_definitions(), phil.format(params).all_definitions()
+    ):
+        default, value = known.object.extract(), given.object.extract()
+        if known.object.type.phil_type == "path":
+            meaningless = value is Auto
+        else:
+            meaningless = (value is Auto and default is not Auto) or (
+                value is None and default is not None
+            )
+        numbers = value if isinstance(value, (list, tuple)) else [value]
+        if any(isinstance(x, float) and not math.isfinite(x) for x in numbers):
+            meaningless = True
+        if meaningless:
+            raise Sorry(f"{known.path} cannot be {value}: -h -h explains the values")
 
 
 def _check_file(argument: str) -> None:

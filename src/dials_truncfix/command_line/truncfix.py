@@ -232,7 +232,7 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         read_experiments_from_images=True,
         epilog=__doc__,
     )
-    params, options = parse_arguments(parser, args)
+    params, options = parse_arguments(parser, args, phil)
     if not params.input.experiments:
         parser.print_help()
         sys.exit(0)

@@ -184,7 +184,7 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         epilog=__doc__,
     )
     given = list(sys.argv[1:] if args is None else args)
-    params, options = parse_arguments(parser, given)
+    params, options = parse_arguments(parser, given, phil)
     if not given:
         parser.print_help()
         sys.exit(0)
