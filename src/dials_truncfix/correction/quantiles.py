@@ -143,7 +143,10 @@ def mean_preserving_knots(
         )
     if n_rows < 3:
         return tables
-    inverse = np.linalg.inv(_averaging_matrix(tables.radius, deviation))
+    matrix = _averaging_matrix(tables.radius, deviation)
+    # Column by column: the inverse in one go wakes the threads of OpenBLAS, which
+    # then wait busily for longer than the rest of an image takes.
+    inverse = np.stack([np.linalg.solve(matrix, unit) for unit in np.eye(n_rows)], 1)
     n = tables.coarse.shape[1]
     both = np.concatenate((tables.tail, tables.coarse), axis=1)
     knots = np.zeros_like(both)
