@@ -1,7 +1,7 @@
 """CPU time of dials.truncfix per image, beside the stock commands, in one run.
 
-Usage: python benchmarks/speed.py [--images FEW MANY] [--binning N] [--no-memory]
-       [--json FILE]
+Usage: python benchmarks/speed.py [--images FEW MANY] [--repeats N] [--binning N]
+       [--no-memory] [--json FILE]
 
 CPU time is user and system time of a command and all its processes. The time per
 image is the slope between a short and a long sweep, so that start-up and what is done
@@ -131,17 +131,23 @@ def copy_images(experiments: Path, write: bool) -> None:
             cbf.write(path, frame.pixels, ["Copy"])
 
 
-def costs(experiments: Path, few: int, many: int, repeats: int = 2) -> list[Cost]:
-    """Time every command on two lengths of one sweep; the least of the repeats."""
-    times: dict[str, list[float]] = {}
-    for n_images in (few, many):
-        part = first_images(experiments, n_images)
-        for name, command in commands(part, f"corrected_{n_images}"):
-            cpu = min(run(command, part.parent)[1].cpu for _ in range(repeats))
-            times.setdefault(name, []).append(cpu)
+def costs(experiments: Path, few: int, many: int, repeats: int) -> list[Cost]:
+    """Time every command on two lengths of one sweep.
+
+    The lengths take turns, so that other work on the machine disturbs both; of the
+    repeats the least counts, as disturbance only adds.
+    """
+    times: dict[str, dict[int, float]] = {}
+    parts = {n_images: first_images(experiments, n_images) for n_images in (few, many)}
+    for _ in range(repeats):
+        for n_images, part in parts.items():
+            for name, command in commands(part, f"corrected_{n_images}"):
+                cpu = run(command, part.parent)[1].cpu
+                least = times.setdefault(name, {})
+                least[n_images] = min(cpu, least.get(n_images, cpu))
     return [
-        Cost(name, (long - short) / (many - few), long, many)
-        for name, (short, long) in times.items()
+        Cost(name, (least[many] - least[few]) / (many - few), least[many], many)
+        for name, least in times.items()
     ]
 
 
@@ -194,6 +200,7 @@ def main() -> None:
     """Measure, and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, nargs=2, default=(12, 36))
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--binning", type=int, default=2, help="2 makes 2048 × 2048")
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -206,7 +213,7 @@ def main() -> None:
     few, many = sorted(options.images)
     with tempfile.TemporaryDirectory() as temporary:
         experiments = make_sweep(Path(temporary) / "sweep", many, options.binning)
-        measured = costs(experiments, few, many)
+        measured = costs(experiments, few, many, options.repeats)
         print(cost_table(measured))
         memory: list[Memory] = []
         if not options.no_memory:
