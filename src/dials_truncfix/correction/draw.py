@@ -9,16 +9,16 @@ import numpy.typing as npt
 
 from dials_truncfix.correction.annuli import OUTSIDE
 from dials_truncfix.correction.quantiles import QuantileTables
-from dials_truncfix.correction.zeros import Zeros, find_zeros
+from dials_truncfix.correction.radial_grid import RadialGrid, radial_grid
+from dials_truncfix.correction.zeros import find_zeros
 
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.floating[Any]]
 
 _THRESHOLDS = {"round": 0.5, "floor": 1.0}
-# Tables are interpolated at this many radii. Steps between them are a few per cent of
-# those between annuli and fall on no edge.
-_N_NODES = 256
+# No camera reads so far below zero.
+_LOWEST = np.iinfo(np.int16).min
 # Beyond the outermost centroids the tables go on linearly for at most this many
 # centroid distances.
 _LARGEST_EXTRAPOLATION = 2.0
@@ -88,7 +88,8 @@ def replace_zeros(
     labels = np.where(eligible, np.int16(0), np.int16(OUTSIDE))
     return draw_zeros(
         image,
-        find_zeros(image, labels, radius, 1),
+        find_zeros(image, labels),
+        radial_grid(radius, *_reach(tables)),
         tables,
         seed=seed,
         image_number=image_number,
@@ -97,9 +98,21 @@ def replace_zeros(
     )
 
 
+def _reach(tables: QuantileTables) -> tuple[float, float]:
+    """Radii as far out as the tables may be extrapolated."""
+    knots = tables.radius
+    if len(knots) < 2:
+        return (float(knots[0]),) * 2 if len(knots) else (0.0, 0.0)
+    return (
+        float(knots[0] - _LARGEST_EXTRAPOLATION * (knots[1] - knots[0])),
+        float(knots[-1] + _LARGEST_EXTRAPOLATION * (knots[-1] - knots[-2])),
+    )
+
+
 def draw_zeros(
     image: IntArray,
-    zeros: Zeros,
+    zeros: npt.NDArray[np.intp],
+    grid: RadialGrid,
     tables: QuantileTables,
     *,
     seed: int,
@@ -114,8 +127,10 @@ def draw_zeros(
     ----------
     image : ndarray, shape (ny, nx), integer
         Recorded values, ADU.
-    zeros : Zeros
-        The pixels to replace.
+    zeros : ndarray, shape (n,), intp
+        Ascending indices of the pixels to replace.
+    grid : RadialGrid
+        Radii at which the tables are interpolated, in their unit.
     tables, seed, image_number, assign, rounding
         As for `replace_zeros`.
 
@@ -128,39 +143,43 @@ def draw_zeros(
     ValueError
         As for `replace_zeros`.
     """
+    if image.shape != grid.node.shape:
+        raise ValueError(
+            f"image {image.shape} and radius {grid.node.shape} differ in shape"
+        )
     _check(tables, seed, assign, rounding)
     result = image.astype(np.int32, order="C")
     if len(tables.radius) == 0 or len(zeros) == 0:
         return result
-    node_radius, nodes_per_unit = _nodes(np.asarray(tables.radius, dtype=np.float64))
-    levels = _levels(tables.coarse, tables, node_radius)
+    levels = _levels(tables.coarse, tables, grid.radius)
     expected = assign == "expected"
-    mean = _means(levels, tables, node_radius) if expected else np.empty(0)
+    mean = _means(levels, tables, grid.radius) if expected else np.empty(0)
     generator = _philox(seed, image_number, 0)
-    flat = result.ravel()
+    flat, node = result.ravel(), grid.node.ravel()
     lowest_cell: list[npt.NDArray[np.intp]] = []
     starts = range(0, flat.size, _BLOCK)
-    ends = np.searchsorted(zeros.index, [*starts, flat.size])
+    ends = np.searchsorted(zeros, [*starts, flat.size])
     for number, start in enumerate(starts):
         bits = _next_bits(generator, min(_BLOCK, flat.size - start))
-        mine = slice(ends[number], ends[number + 1])
-        bits = bits.take(zeros.index[mine] - start)
-        row = _nearest(zeros.radius[mine], node_radius[0], nodes_per_unit)
+        mine = zeros[ends[number] : ends[number + 1]]
+        bits = bits.take(mine - start)
         if expected:
-            flat[zeros.index[mine]] = np.floor(mean[row] + (bits + 0.5) / 65536.0)
+            flat[mine] = np.floor(mean[node.take(mine)] + (bits + 0.5) / 65536.0)
             continue
         cell = bits.astype(np.uint32)
         cell *= np.uint32(levels.shape[1])
         cell >>= np.uint32(16)
-        lowest_cell.append(np.flatnonzero(cell == 0) + ends[number])
-        row *= levels.shape[1]
-        row += cell.view(np.int32)
-        flat[zeros.index[mine]] = levels.ravel().take(row)
+        lowest_cell.append(mine[cell == 0])
+        row = node.take(mine).astype(np.uint32)
+        row *= np.uint32(levels.shape[1])
+        row += cell
+        flat[mine] = levels.ravel().take(row)
     if not expected:
         rare = np.concatenate(lowest_cell)
-        index = zeros.index[rare]
-        flat[index] = _tail_values(
-            tables, zeros.radius[rare], _tail_bits(seed, image_number, index)
+        flat[rare] = _tail_values(
+            tables,
+            grid.radius[node.take(rare)],
+            _tail_bits(seed, image_number, rare),
         )
     return result
 
@@ -190,29 +209,6 @@ def _check(tables: QuantileTables, seed: int, assign: str, rounding: str) -> Non
         )
     if not 0 <= seed < 2**64:
         raise ValueError(f"the seed must be at least 0 and below 2**64, not {seed}")
-
-
-def _nearest(at: FloatArray, origin: float, per_unit: float) -> npt.NDArray[np.int32]:
-    """
-    Find the nearest of the radii at which the tables are interpolated.
-
-    Parameters
-    ----------
-    at : ndarray, shape (n,)
-        Radii of pixels.
-    origin, per_unit : float
-        First of the radii, and how many there are per unit of radius.
-
-    Returns
-    -------
-    ndarray, shape (n,), int32
-    """
-    # Scalars of the radius' own type: NumPy 1 and 2 promote others differently.
-    position = at - at.dtype.type(origin)
-    position *= at.dtype.type(per_unit)
-    np.rint(position, out=position)
-    np.clip(position, 0, _N_NODES - 1, out=position)
-    return position.astype(np.int32)
 
 
 def _next_bits(generator: np.random.Philox, n_pixels: int) -> npt.NDArray[np.uint16]:
@@ -279,37 +275,11 @@ def _philox(seed: int, image_number: int, stream: int) -> np.random.Philox:
     return np.random.Philox(key=np.array([seed, 0], dtype=np.uint64), counter=counter)
 
 
-def _nodes(
-    knots: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], float]:
-    """
-    Choose the radii at which the tables are interpolated.
-
-    Parameters
-    ----------
-    knots : ndarray, shape (n_rows,)
-        Radii of the tables.
-
-    Returns
-    -------
-    tuple of ndarray and float
-        Equidistant radii, shape (_N_NODES,), as far out as the tables may be
-        extrapolated, and how many there are per unit of radius.
-    """
-    low, high = float(knots[0]), float(knots[-1])
-    if len(knots) > 1:
-        low -= _LARGEST_EXTRAPOLATION * float(knots[1] - knots[0])
-        high += _LARGEST_EXTRAPOLATION * float(knots[-1] - knots[-2])
-    if not high > low:
-        return np.full(_N_NODES, low), 0.0
-    return np.linspace(low, high, _N_NODES), (_N_NODES - 1) / (high - low)
-
-
 def _levels(
     quantiles: npt.NDArray[np.float32],
     tables: QuantileTables,
     node_radius: npt.NDArray[np.float64],
-) -> npt.NDArray[np.int32]:
+) -> npt.NDArray[np.int16]:
     """
     Interpolate a whole table in the radius and round as the camera would have.
 
@@ -324,8 +294,8 @@ def _levels(
 
     Returns
     -------
-    ndarray, shape (n_nodes, n), int32
-        Never positive, ADU.
+    ndarray, shape (n_nodes, n), int16
+        Never positive, ADU; so narrow that all of it stays in the cache.
     """
     low, weight = radial_weights(tables.radius, node_radius)
     high = np.minimum(low + 1, len(quantiles) - 1)
@@ -337,7 +307,7 @@ def _levels(
 
 def _tail_values(
     tables: QuantileTables, at: FloatArray, bits: npt.NDArray[np.uint64]
-) -> npt.NDArray[np.int32]:
+) -> npt.NDArray[np.int16]:
     """
     Draw from the magnified lowest cell of the tables.
 
@@ -352,7 +322,7 @@ def _tail_values(
 
     Returns
     -------
-    ndarray, shape (n,), int32
+    ndarray, shape (n,), int16
         Never positive, ADU.
     """
     low, weight = radial_weights(tables.radius, at)
@@ -365,7 +335,7 @@ def _tail_values(
 
 
 def _means(
-    levels: npt.NDArray[np.int32],
+    levels: npt.NDArray[np.int16],
     tables: QuantileTables,
     node_radius: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
@@ -374,7 +344,7 @@ def _means(
 
     Parameters
     ----------
-    levels : ndarray, shape (n_nodes, n), int32
+    levels : ndarray, shape (n_nodes, n), int16
         From `_levels` of the coarse table, ADU.
     tables : QuantileTables
         Quantiles.
@@ -391,12 +361,12 @@ def _means(
     return np.asarray(total / levels.shape[1])
 
 
-def _rounded(x: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.int32]:
+def _rounded(x: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.int16]:
     """Round as the camera would have, and see to it that nothing becomes positive."""
     x += np.float32(1.0 - threshold)
     np.floor(x, out=x)
-    np.minimum(x, np.float32(0.0), out=x)
-    return x.astype(np.int32)
+    np.clip(x, np.float32(_LOWEST), np.float32(0.0), out=x)
+    return x.astype(np.int16)
 
 
 def radial_weights(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dials_truncfix.correction.annuli import Annuli, equal_area_annuli, without
 from dials_truncfix.correction.mask import find_beam_stop
+from dials_truncfix.correction.radial_grid import RadialGrid, radial_grid
 from dials_truncfix.correction.scattering import d_spacing
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.source import Frame, SweepSource
@@ -45,6 +46,12 @@ class SweepWork:
     def radius(self) -> npt.NDArray[np.float32]:
         """Radial coordinate of every pixel: 2θ, rad, shape (slow, fast)."""
         return self.source.two_theta().astype(np.float32)
+
+    @cached_property
+    def grid(self) -> RadialGrid:
+        """Radii at which the distributions of all images are interpolated."""
+        edges = self.annuli.edges
+        return radial_grid(self.radius, float(edges[0]), float(edges[-1]))
 
     @cached_property
     def annuli(self) -> Annuli:

@@ -20,7 +20,7 @@ from dials_truncfix.correction.quantiles import (
     conditional_tables,
     mean_preserving_knots,
 )
-from dials_truncfix.correction.zeros import Zeros, find_zeros
+from dials_truncfix.correction.zeros import find_zeros, radial_moments
 from dials_truncfix.io import cbf, smv
 from dials_truncfix.io.corrected_header import (
     CorrectedHeader,
@@ -168,13 +168,14 @@ def corrected_pixels(
     """
     if fits is None or not fits.fitted.any():
         return frame.pixels
-    zeros = find_zeros(frame.pixels, annuli.labels, work.radius, annuli.n_rings)
+    zeros = find_zeros(frame.pixels, annuli.labels)
     if not len(zeros):
         return frame.pixels
     return draw_zeros(
         frame.pixels,
         zeros,
-        _tables(annuli, zeros, fits),
+        work.grid,
+        _tables(work, annuli, zeros, fits),
         seed=work.options.seed,
         image_number=work.source.numbers[index],
         assign=assign or work.options.assign,
@@ -182,11 +183,13 @@ def corrected_pixels(
     )
 
 
-def _tables(annuli: Annuli, zeros: Zeros, fits: RingFits) -> QuantileTables:
+def _tables(
+    work: SweepWork, annuli: Annuli, zeros: npt.NDArray[np.intp], fits: RingFits
+) -> QuantileTables:
     """Quantile tables whose average over the zeros of each annulus is its fit's."""
-    centroid = zeros.mean_radius(annuli.radius)
+    centroid, deviation = radial_moments(zeros, annuli, work.radius)
     tables = conditional_tables(fits, centroid)
-    return mean_preserving_knots(tables, zeros.mean_deviation(centroid)[fits.fitted])
+    return mean_preserving_knots(tables, deviation[fits.fitted])
 
 
 def image_header(
