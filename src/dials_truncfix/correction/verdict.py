@@ -13,7 +13,7 @@ from dials_truncfix.correction.levels import at_levels, level_step, zeros_stand_
 from dials_truncfix.correction.panjer import ZeroExcess, zero_excess
 from dials_truncfix.correction.votes import Votes, vote, weighted_median
 
-_TRUNCATED_SHARE = 0.8
+_TRUNCATED_SHARE = 0.7
 _COUNTING_SHARE = 0.5
 _FEWEST_DEVIATIONS = 2.0
 # Rarer zeros are dead pixels or chance.
