@@ -1,4 +1,4 @@
-"""First pass: histograms of the annuli of each image, and their fits."""
+"""Histograms of the annuli of each image, and their fits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Second pass: correct each image, and write it with its models."""
+"""Correction of single images, and writing them with their models."""
 
 from __future__ import annotations
 
