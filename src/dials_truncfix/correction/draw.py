@@ -10,6 +10,11 @@ import numpy.typing as npt
 from dials_truncfix.correction.annuli import OUTSIDE
 from dials_truncfix.correction.quantiles import QuantileTables
 from dials_truncfix.correction.radial_grid import RadialGrid, radial_grid
+from dials_truncfix.correction.random_bits import (
+    further_bits,
+    next_bits,
+    start_stream,
+)
 from dials_truncfix.correction.zeros import find_zeros
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -154,13 +159,13 @@ def draw_zeros(
     levels = _levels(tables.coarse, tables, grid.radius)
     expected = assign == "expected"
     mean = _means(levels, tables, grid.radius) if expected else np.empty(0)
-    generator = _philox(seed, image_number, 0)
+    generator = start_stream(seed, image_number, 0)
     flat, node = result.ravel(), grid.node.ravel()
     lowest_cell: list[npt.NDArray[np.intp]] = []
     starts = range(0, flat.size, _BLOCK)
     ends = np.searchsorted(zeros, [*starts, flat.size])
     for number, start in enumerate(starts):
-        bits = _next_bits(generator, min(_BLOCK, flat.size - start))
+        bits = next_bits(generator, min(_BLOCK, flat.size - start))
         mine = zeros[ends[number] : ends[number + 1]]
         bits = bits.take(mine - start)
         if expected:
@@ -179,7 +184,7 @@ def draw_zeros(
         flat[rare] = _tail_values(
             tables,
             grid.radius[node.take(rare)],
-            _tail_bits(seed, image_number, rare),
+            further_bits(seed, image_number, rare),
         )
     return result
 
@@ -209,70 +214,6 @@ def _check(tables: QuantileTables, seed: int, assign: str, rounding: str) -> Non
         )
     if not 0 <= seed < 2**64:
         raise ValueError(f"the seed must be at least 0 and below 2**64, not {seed}")
-
-
-def _next_bits(generator: np.random.Philox, n_pixels: int) -> npt.NDArray[np.uint16]:
-    """Take sixteen random bits for each of the next pixels."""
-    words = np.asarray(generator.random_raw((n_pixels + 3) // 4), dtype=np.uint64)
-    # Little-endian on every machine, for the same images everywhere.
-    return words.astype("<u8", copy=False).view("<u2")[:n_pixels]
-
-
-def _tail_bits(
-    seed: int, image_number: int, index: npt.NDArray[np.int64]
-) -> npt.NDArray[np.uint64]:
-    """
-    Take further random bits for the few pixels in the lowest cell of the tables.
-
-    Parameters
-    ----------
-    seed, image_number : int
-        As for `replace_zeros`.
-    index : ndarray, shape (n,), int64
-        Pixel indices.
-
-    Returns
-    -------
-    ndarray, shape (n,), uint64
-        The finaliser of SplitMix64 applied to a word of the image and the index.
-
-    References
-    ----------
-    Steele, G. L., Lea, D. & Flood, C. H. (2014). Proc. OOPSLA '14, 453-472,
-    doi:10.1145/2660193.2660195.
-    """
-    word = np.uint64(_philox(seed, image_number, 1).random_raw())
-    z = index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + word
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(z ^ (z >> np.uint64(31)))
-
-
-def _philox(seed: int, image_number: int, stream: int) -> np.random.Philox:
-    """
-    Start the counter-based generator of one image.
-
-    The key comes from the seed, the upper half of the counter from the image number,
-    the lower half from the pixel index: images in any order get the same bits.
-
-    Parameters
-    ----------
-    seed, image_number : int
-        As for `replace_zeros`.
-    stream : int
-        Number of one of the independent streams of an image.
-
-    Returns
-    -------
-    numpy.random.Philox
-
-    References
-    ----------
-    Salmon, J. K., Moraes, M. A., Dror, R. O. & Shaw, D. E. (2011). Proc. SC11, 16,
-    doi:10.1145/2063384.2063405.
-    """
-    counter = np.array([0, 0, image_number % 2**64, stream], dtype=np.uint64)
-    return np.random.Philox(key=np.array([seed, 0], dtype=np.uint64), counter=counter)
 
 
 def _levels(
