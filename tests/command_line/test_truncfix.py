@@ -370,19 +370,69 @@ def test_folder_of_the_inputs(recording, here):
     ]
 
 
-def test_the_experiments_given_are_not_overwritten(recording, here):
+@pytest.mark.parametrize("name", ["experiments", "json", "log"])
+@pytest.mark.parametrize("victim", ["imported.expt", "movie_000.tvips", "link.tvips"])
+def test_no_input_is_overwritten(recording, here, name, victim):
+    movie = here / "movie_000.tvips"
+    movie.write_bytes(recording.path.read_bytes())
+    (here / "link.tvips").symlink_to(movie)
+    ExperimentListFactory.from_filenames([str(movie)]).as_file("imported.expt")
+    before = {path: path.read_bytes() for path in here.iterdir()}
+    told = fails(["imported.expt", "output.directory=new", f"output.{name}={victim}"])
+    assert f"{victim} is an input" in told
+    assert {path: path.read_bytes() for path in here.iterdir()} == before
+
+
+def test_a_check_may_be_given_what_a_correction_writes(corrected, here):
+    experiments = ExperimentList.from_file(str(corrected / "truncfix.expt"))
+    experiments.as_file("truncfix.expt")
+    before = (here / "truncfix.expt").read_bytes()
+    run(["truncfix.expt", "mode=check"])
+    assert (here / "truncfix.expt").read_bytes() == before
+
+
+def test_images_can_be_given_again_in_the_same_folder(recording, here):
+    run([str(recording.path), *SMALL])
+    run([str(recording.path), *SMALL])
+    assert len(list(here.glob("*.cbf"))) == 6
+
+
+def test_two_outputs_need_two_names(recording, here):
     expt = imported(recording, here)
-    before = expt.read_bytes()
-    told = fails([expt, f"output.experiments={expt}"])
-    assert "output.experiments" in told
-    assert expt.read_bytes() == before
+    assert "two outputs" in fails(
+        [expt, "output.json=a.expt", "output.experiments=a.expt"]
+    )
+    assert files_of(here) == []
+
+
+def test_experiments_in_the_folder_that_is_made(recording, here):
+    run(
+        [
+            str(imported(recording, here)),
+            *SMALL,
+            "output.directory=new",
+            "output.experiments=new/truncfix.expt",
+        ]
+    )
+    assert pixels_of(here / "new" / "truncfix.expt").min() < 0
+
+
+def test_images_that_have_moved_are_named(recording, here):
+    movie = here / "movie_000.tvips"
+    movie.write_bytes(recording.path.read_bytes())
+    ExperimentListFactory.from_filenames([str(movie)]).as_file("imported.expt")
+    movie.rename("elsewhere.tvips")
+    told = fails(["imported.expt"])
+    assert f"refers to {movie}" in told
+    assert "import them again" in told
 
 
 @pytest.mark.parametrize(
     "option, words",
     [
         ("output.template=corrected", "run of #"),
-        ("output.experiments=missing/folder/truncfix.expt", "missing/folder"),
+        ("output.experiments=missing/truncfix.expt", "missing/truncfix.expt: No such"),
+        ("output.json=.", ".: Is a directory"),
         ("output.template=t_####", None),
     ],
 )
@@ -456,6 +506,7 @@ def test_images_of_mixed_size(corrected, here):
         (["missing.expt"], "missing.expt: there is no such file"),
         (["imported.expt", "anuli.count=3"], "anuli.count is not a parameter"),
         (["imported.expt", "annuli.count=0"], "annuli.count"),
+        (["imported.expt", "annuli.count=1e400"], "infinity"),
         (["imported.expt", "mode=chek"], "mode"),
         (["imported.expt", "seed=None"], "seed cannot be None"),
         (["imported.expt", "annuli.count=Auto"], "annuli.count cannot be Auto"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dials_truncfix.io.staging import staging_folder
+from dials_truncfix.io.staging import output_folder, staging_folder
 
 
 def test_files_appear_when_all_went_well(tmp_path):
@@ -28,3 +28,22 @@ def test_an_existing_folder_keeps_what_it_holds(tmp_path):
         raise OSError
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_folder_in_the_way_of_a_file_is_found_before_any_file_is_moved(tmp_path):
+    (tmp_path / "b").mkdir()
+    with pytest.raises(IsADirectoryError, match="b"):
+        with staging_folder(tmp_path) as staging:
+            (staging / "a").write_text("1")
+            (staging / "b").write_text("2")
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_folder_that_was_made_goes_with_an_exception_unless_it_is_used(tmp_path):
+    with pytest.raises(OSError), output_folder(tmp_path / "new" / "folder"):
+        raise OSError
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError), output_folder(tmp_path / "new" / "folder"):
+        (tmp_path / "new" / "a").write_text("1")
+        raise OSError
+    assert [p.name for p in tmp_path.rglob("*")] == ["new", "a"]

@@ -7,16 +7,18 @@ import logging
 import math
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from dials.util import Sorry, log
 from dials.util.options import ArgumentParser, flatten_experiments
 from dials.util.version import dials_version
+from dxtbx.model.experiment_list import ExperimentList
 from libtbx import Auto
 
 from dials_truncfix import __version__, compat
 from dials_truncfix.io.tvips import TVIPSSeries
+from dials_truncfix.sweep.source import image_files
 
 logger = logging.getLogger("dials.truncfix.program")
 
@@ -26,6 +28,7 @@ _REMEDIES = {
     errno.EROFS: "give an output folder that can be written",
     errno.EEXIST: "give another name for the output folder",
     errno.ENOTDIR: "give another name for the output folder",
+    errno.EISDIR: "give another name for the output file",
     errno.ENOSPC: "free some space, or give another output folder",
     errno.EDQUOT: "free some space, or give another output folder",
     errno.EFBIG: "give an output folder that may hold files of this size",
@@ -62,7 +65,7 @@ def parse_arguments(
         for file in files:
             _check_file(file)
         params, options, unread = parser.parse_args(args, return_unhandled=True)
-    except RuntimeError as error:
+    except (RuntimeError, OverflowError) as error:
         # phil reports values out of range, and unknown parameters in files, as errors
         # of the program
         raise Sorry(str(error)) from None
@@ -88,7 +91,9 @@ def _check_values(phil: Any, params: Any) -> None:
         if any(isinstance(x, float) and not math.isfinite(x) for x in numbers):
             meaningless = True
         if meaningless:
-            raise Sorry(f"{known.path} cannot be {value}: -h -h explains the values")
+            raise Sorry(
+                f"{known.path} cannot be {value}: -c -a2 -e2 explains the values"
+            )
 
 
 def _check_file(argument: str) -> None:
@@ -102,6 +107,11 @@ def _check_file(argument: str) -> None:
 
 def _reason(file: str) -> str:
     """Say why a file was not read; of recordings our own reader knows more."""
+    if absent := _absent_image(file):
+        return (
+            f"{file} refers to {absent}, and there is no such file: put the images "
+            "back to where they were, or import them again"
+        )
     if file.lower().endswith(".tvips"):
         try:
             TVIPSSeries.open(file)
@@ -111,6 +121,19 @@ def _reason(file: str) -> str:
         f"{file} can be read neither as images nor as experiments: check that it is "
         "complete, and that dials.import reads it"
     )
+
+
+def _absent_image(file: str) -> str | None:
+    """Find an image to which experiments refer, but which does not exist."""
+    try:
+        experiments = ExperimentList.from_file(file, check_format=False)
+        paths = [
+            p for images in experiments.imagesets() if images for p in images.paths()
+        ]
+    except Exception:
+        # whatever dxtbx makes of a file that holds no experiments
+        return None
+    return next((path for path in paths if not os.path.exists(path)), None)
 
 
 def start(parser: ArgumentParser, options: Any, log_file: str | None) -> None:
@@ -150,6 +173,51 @@ def start(parser: ArgumentParser, options: Any, log_file: str | None) -> None:
 
 def _stop(signum: int, _: Any) -> NoReturn:
     raise SystemExit(128 + signum)
+
+
+def keep_inputs(params: Any, outputs: Sequence[str | None]) -> None:
+    """Refuse to overwrite what is read, and to write two things to one file.
+
+    Parameters
+    ----------
+    params : libtbx.phil.scope_extract
+        After parsing.
+    outputs : sequence of str or None
+        Files to write, besides images.
+
+    Raises
+    ------
+    Sorry
+        About the first file that would be lost.
+    """
+    written = [path for path in outputs if path is not None]
+    for i, path in enumerate(written):
+        if os.path.abspath(path) in map(os.path.abspath, written[:i]):
+            raise Sorry(f"{path} is given for two outputs: give each a name of its own")
+    in_the_way = {_identity(path): path for path in written if os.path.exists(path)}
+    if not in_the_way:
+        return
+    for path in _input_files(params.input.experiments):
+        if os.path.exists(path) and _identity(path) in in_the_way:
+            raise Sorry(
+                f"{in_the_way[_identity(path)]} is an input and would be overwritten: "
+                "give another name for the output"
+            )
+
+
+def _identity(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _input_files(experiments: Sequence[Any]) -> Iterator[str]:
+    """List the experiments given and the files that hold their images."""
+    for given in experiments:
+        if given.filename:
+            yield str(given.filename)
+        for imageset in given.data.imagesets():
+            if imageset is not None:
+                yield from map(str, image_files(imageset))
 
 
 def single_imageset(params: Any) -> tuple[Any, Any]:

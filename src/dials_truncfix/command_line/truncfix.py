@@ -27,7 +27,6 @@ Examples::
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -38,6 +37,7 @@ from dials.util.options import ArgumentParser
 
 from dials_truncfix.command_line.program import (
     explain,
+    keep_inputs,
     parse_arguments,
     single_imageset,
     start,
@@ -162,18 +162,6 @@ output {
 )
 
 
-def _keep_input(params: Any) -> None:
-    """Refuse to overwrite the experiments that were given."""
-    written = params.output.experiments
-    for given in params.input.experiments:
-        if written and given.filename and os.path.exists(written):
-            if os.path.samefile(written, given.filename):
-                raise Sorry(
-                    f"{given.filename} would be overwritten: give another "
-                    "output.experiments"
-                )
-
-
 def correction_options(params: Any) -> CorrectionOptions:
     """Translate the phil parameters of the correction."""
     return CorrectionOptions(
@@ -236,17 +224,25 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     if not params.input.experiments:
         parser.print_help()
         sys.exit(0)
+    output = output_options(params)
+    writes_images = params.mode == "correct"
+    keep_inputs(
+        params,
+        [
+            output.experiments if writes_images else None,
+            output.json,
+            params.output.log,
+        ],
+    )
     start(parser, options, params.output.log)
-    _keep_input(params)
     experiments, _ = single_imageset(params)
     correction = correction_options(params)
-    output = output_options(params)
     nproc = available_processes() if params.nproc is libtbx.Auto else params.nproc
     try:
-        if params.mode == "check":
-            check_sweep(experiments, correction, output)
-        else:
+        if writes_images:
             repair_sweep(experiments, correction, output, nproc, force=params.force)
+        else:
+            check_sweep(experiments, correction, output)
     except OSError as error:
         raise Sorry(explain(error, output.directory)) from None
     except ValueError as error:

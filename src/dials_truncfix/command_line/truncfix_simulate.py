@@ -47,6 +47,7 @@ from dials.util.options import ArgumentParser
 from dials_truncfix.camera.f416 import Recording
 from dials_truncfix.command_line.program import (
     explain,
+    keep_inputs,
     parse_arguments,
     single_imageset,
     start,
@@ -190,6 +191,7 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         sys.exit(0)
     if params.input.experiments and params.source != "images":
         raise Sorry("images were given: add source=images to pass them to the camera")
+    keep_inputs(params, [params.output.log])
     start(parser, options, params.output.log)
     try:
         if params.source == "images":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,6 +11,12 @@ from pathlib import Path
 from typing import BinaryIO, Union
 
 PathLike = Union[str, "os.PathLike[str]"]
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise an IsADirectoryError where a folder has the name of an output file."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 @contextlib.contextmanager
@@ -35,13 +42,19 @@ def atomic_write(path: PathLike, *, fsync: bool = False) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        If the folder cannot be written to or the disk is full.
+        If the folder cannot be written to, `path` is a folder, or the disk is full.
     """
     target = Path(path)
+    refuse_folder(target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    # "x" keeps the permissions that the user's umask asks for, which
-    # tempfile.mkstemp would not.
-    stream = open(temporary, "xb")
+    try:
+        # "x" keeps the permissions that the user's umask asks for, which
+        # tempfile.mkstemp would not.
+        stream = open(temporary, "xb")
+    except OSError as error:
+        # the name that the caller knows
+        error.filename = str(target)
+        raise
     try:
         with stream:
             yield stream

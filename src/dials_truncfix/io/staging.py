@@ -9,6 +9,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dials_truncfix.io.atomic import refuse_folder
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[None]:
+    """Make a folder for output; after any exception it is as absent as before.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Made with its parents when it does not exist.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be made.
+    """
+    folder = Path(folder).absolute()
+    made = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for path in made:
+            try:
+                path.rmdir()
+            except OSError:
+                # it holds something by now, or was never made
+                break
+        raise
+
 
 @contextmanager
 def staging_folder(destination: Path) -> Iterator[Path]:
@@ -35,21 +66,14 @@ def staging_folder(destination: Path) -> Iterator[Path]:
     are the folders that were made for the destination.
     """
     destination = Path(destination).absolute()
-    made = [p for p in (destination, *destination.parents) if not p.exists()]
-    try:
-        destination.mkdir(parents=True, exist_ok=True)
+    with output_folder(destination):
         staging = Path(tempfile.mkdtemp(prefix=".truncfix-", dir=destination))
         try:
             yield staging
-            for path in sorted(staging.iterdir()):
+            files = sorted(staging.iterdir())
+            for path in files:
+                refuse_folder(destination / path.name)
+            for path in files:
                 os.replace(path, destination / path.name)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    except BaseException:
-        for folder in made:
-            try:
-                folder.rmdir()
-            except OSError:
-                # it holds something by now, or was never made
-                break
-        raise

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from dials_truncfix.correction.evidence import collect_evidence
 from dials_truncfix.correction.verdict import Verdict, VerdictClass, judge
 from dials_truncfix.io.atomic import atomic_write
-from dials_truncfix.io.staging import staging_folder
+from dials_truncfix.io.staging import output_folder, staging_folder
 from dials_truncfix.parallel import TaskMap, task_map
 from dials_truncfix.sweep import summary
 from dials_truncfix.sweep.experiments import corrected_experiments
@@ -109,6 +109,7 @@ def repair_sweep(
 
     with ExitStack() as files:
         # opened first: a folder that cannot be written is found out before the work
+        files.enter_context(output_folder(folder))
         expt = _open(files, output.experiments)
         json = _open(files, output.json)
         staging = files.enter_context(staging_folder(folder))
@@ -141,7 +142,8 @@ def refuse_folder_of_inputs(folder: Path, source: SweepSource) -> None:
     """Raise a ValueError when the images to correct lie in the output folder."""
     target = folder.resolve()
     for path in source.files():
-        if path.resolve().parent == target:
+        # where the file is, and where a link to it is
+        if target in (path.resolve().parent, path.parent.resolve()):
             raise ValueError(
                 f"the folder {target} holds the images to be corrected: give another "
                 "for the corrected ones, e.g. output.directory=corrected"

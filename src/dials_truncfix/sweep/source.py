@@ -63,13 +63,18 @@ class SweepSource:
             )
         if len(detector) != 1:
             raise ValueError(
-                f"{self.name} has a detector of {len(detector)} panels: truncated recordings come "
-                "from cameras of one panel, and only these can be corrected"
+                f"{self.name} has a detector of {len(detector)} panels: truncated "
+                "recordings come from cameras of one panel, and only these can be corrected"
             )
         self.imageset = imageset
         # only sequences have these, and not all of them
         self.scan = getattr(imageset, "get_scan", lambda: None)()
         self.goniometer = getattr(imageset, "get_goniometer", lambda: None)()
+        if self.scan is not None and self.goniometer is None:
+            raise ValueError(
+                f"{self.name} has a scan but no goniometer model: import the images "
+                "again with geometry.goniometer.axis=..."
+            )
         self.panel = detector[0]
         fast, slow = self.panel.get_image_size()
         self.shape = (slow, fast)
@@ -185,8 +190,8 @@ class SweepSource:
         if pixels.shape != self.shape:
             raise ValueError(
                 f"{self.path(index)}: image {self.numbers[index]} has "
-                f"{' × '.join(map(str, pixels.shape[::-1]))} pixels where the first has "
-                f"{self.shape[1]} × {self.shape[0]}: import images of one size only"
+                f"{' × '.join(map(str, pixels.shape[::-1]))} pixels where the experiments "
+                f"say {self.shape[1]} × {self.shape[0]}: import images of one size only"
             )
         if pixels.dtype != np.int32:
             whole = np.rint(pixels)
@@ -211,8 +216,13 @@ class SweepSource:
 
     def files(self) -> list[Path]:
         """List the files that hold the images, each once, in order."""
-        paths = dict.fromkeys(self.path(i) for i in range(len(self)))
-        return [part for path in paths for part in _parts(Path(path))]
+        return image_files(self.imageset)
+
+
+def image_files(imageset: Any) -> list[Path]:
+    """List the files that hold the images of an imageset, each once, in order."""
+    paths = dict.fromkeys(str(path) for path in imageset.paths())
+    return [part for path in paths for part in _parts(Path(path))]
 
 
 def _parts(path: Path) -> list[Path]:
