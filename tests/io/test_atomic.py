@@ -35,3 +35,21 @@ def test_missing_folder_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         with atomic_write(tmp_path / "nowhere" / "a.cbf"):
             pass
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path, error in ((pipe, FileExistsError), (folder, IsADirectoryError)):
+        with pytest.raises(error, match=path.name), atomic_write(path):
+            pass
+    assert pipe.is_fifo()
+    assert sorted(tmp_path.iterdir()) == [folder, pipe]
+
+
+def test_errors_name_the_file_that_was_asked_for(tmp_path):
+    path = tmp_path / "missing" / "file"
+    with pytest.raises(FileNotFoundError) as failure, atomic_write(path):
+        pass
+    assert failure.value.filename == str(path)

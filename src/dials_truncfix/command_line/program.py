@@ -24,9 +24,9 @@ logger = logging.getLogger("dials.truncfix.program")
 
 _REMEDIES = {
     errno.ENOENT: "check the path; the folders of output files must exist",
-    errno.EACCES: "give another folder, or its permission",
+    errno.EACCES: "give another file or folder, or the permission",
     errno.EROFS: "give an output folder that can be written",
-    errno.EEXIST: "give another name for the output folder",
+    errno.EEXIST: "give another name for the output",
     errno.ENOTDIR: "give another name for the output folder",
     errno.EISDIR: "give another name for the output file",
     errno.ENOSPC: "free some space, or give another output folder",
@@ -69,6 +69,8 @@ def parse_arguments(
         # phil reports values out of range, and unknown parameters in files, as errors
         # of the program
         raise Sorry(str(error)) from None
+    except OSError as error:
+        raise Sorry(explain(error, "the files given")) from None
     for file in unread:
         raise Sorry(_reason(file))
     _check_values(phil, params)

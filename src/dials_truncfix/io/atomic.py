@@ -13,10 +13,15 @@ from typing import BinaryIO, Union
 PathLike = Union[str, "os.PathLike[str]"]
 
 
-def refuse_folder(path: Path) -> None:
-    """Raise an IsADirectoryError where a folder has the name of an output file."""
+def refuse_other_than_file(path: Path) -> None:
+    """Raise an OSError where a folder, device or pipe has the name of an output.
+
+    A rename would put a file in the place of ``/dev/null`` where permissions allow it.
+    """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "Not a regular file", str(path))
 
 
 @contextlib.contextmanager
@@ -42,10 +47,11 @@ def atomic_write(path: PathLike, *, fsync: bool = False) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        If the folder cannot be written to, `path` is a folder, or the disk is full.
+        If the folder cannot be written to, `path` is there and no regular file, or
+        the disk is full.
     """
     target = Path(path)
-    refuse_folder(target)
+    refuse_other_than_file(target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
         # "x" keeps the permissions that the user's umask asks for, which

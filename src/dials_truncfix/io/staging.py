@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dials_truncfix.io.atomic import refuse_folder
+from dials_truncfix.io.atomic import refuse_other_than_file
 
 
 @contextmanager
@@ -67,12 +67,17 @@ def staging_folder(destination: Path) -> Iterator[Path]:
     """
     destination = Path(destination).absolute()
     with output_folder(destination):
-        staging = Path(tempfile.mkdtemp(prefix=".truncfix-", dir=destination))
+        try:
+            staging = Path(tempfile.mkdtemp(prefix=".truncfix-", dir=destination))
+        except OSError as error:
+            # the name that the caller knows
+            error.filename = str(destination)
+            raise
         try:
             yield staging
             files = sorted(staging.iterdir())
             for path in files:
-                refuse_folder(destination / path.name)
+                refuse_other_than_file(destination / path.name)
             for path in files:
                 os.replace(path, destination / path.name)
         finally:
