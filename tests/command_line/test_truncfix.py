@@ -248,6 +248,23 @@ def test_an_image_without_zeros_in_a_truncated_sweep_stays(here):
     assert pixels[0].min() < 0
 
 
+@pytest.mark.parametrize(
+    "level, status", [(0, "one level"), (7, "one level"), (65535, "no pixels")]
+)
+@pytest.mark.parametrize("histograms", ["image", "block", "sweep"])
+def test_a_failed_image_stays_and_is_named(here, caplog, level, status, histograms):
+    true = true_frames(4)
+    true[2] = level
+    expt = imported(record(here / "movie", true), here)
+    run([str(expt), *SMALL, f"fit.histograms={histograms}"])
+    pixels = pixels_of(here / "truncfix.expt")
+    assert (pixels[2] == level).all()
+    assert f"fitted to image 3 ({status})" in caplog.text
+    assert abs(pixels[[0, 1, 3]].mean() - true[[0, 1, 3]].mean()) < 0.15
+    panel = ExperimentList.from_file("truncfix.expt")[0].detector[0]
+    assert panel.get_gain() == pytest.approx(GAIN, rel=0.15)
+
+
 def test_zeros_between_the_images_of_the_sample_are_found(here):
     true = np.concatenate([true_frames(1, 64, s, level=60.0) for s in range(30)]) + 1
     true[10] = true_frames(1, 64, 99)

@@ -121,8 +121,11 @@ def test_refuses(change, message):
         equal_area_annuli(**{**arguments, **change})
 
 
-def test_excluding_everything_is_refused():
+def test_without_any_pixel_one_empty_annulus_is_left():
     radius = _radius((20, 20))
     every = np.ones((20, 20), bool)
-    with pytest.raises(ValueError, match="every pixel"):
-        without(equal_area_annuli(radius, every, 3, 10), radius, every)
+    annuli = equal_area_annuli(radius, every, 3, 10)
+    nothing = without(annuli, radius, every)
+    assert (nothing.labels == -1).all()
+    assert nothing.n_pixels.tolist() == [0]
+    assert nothing.edges.tolist() == [radius.min(), radius.max()]

@@ -135,6 +135,16 @@ def test_a_flat_image_does_not_determine_the_gain():
     assert "slope" in estimate.reason
 
 
+def test_images_of_one_level_tell_nothing():
+    profiles = [
+        NoiseProfile(m, 9 * (m + 4), np.full(9, 0.5), np.full(9, 0.3))
+        for m in (np.linspace(1, 40, 9),)
+    ]
+    flat = NoiseProfile(*np.zeros((3, 9)), np.ones(9))
+    assert estimate_gain([*profiles, flat]) == estimate_gain(profiles)
+    assert not estimate_gain([flat, flat]).reliable
+
+
 def test_too_small_an_image_does_not_determine_the_gain():
     image = np.ones((40, 40), np.int32)
     profile = noise_profile(image, image > 0, np.ones((40, 40)))

@@ -150,12 +150,13 @@ def without(
     Returns
     -------
     Annuli
-        The object passed in when nothing is to be taken out.
+        The object passed in when nothing is to be taken out. Where no pixel is left,
+        one annulus without pixels, whose radius is NaN.
 
     Raises
     ------
     ValueError
-        If the shapes differ or no pixel would be left.
+        If the shapes differ.
     """
     if excluded.shape != annuli.labels.shape or radius.shape != excluded.shape:
         raise ValueError(
@@ -169,7 +170,12 @@ def without(
         return annuli
     n_pixels = annuli.n_pixels - np.bincount(ring, minlength=annuli.n_rings)
     if n_pixels.sum() == 0:
-        raise ValueError("every pixel of the annuli is excluded")
+        return Annuli(
+            labels=np.full_like(annuli.labels, OUTSIDE),
+            edges=annuli.edges[[0, -1]],
+            radius=np.full(1, np.nan, dtype=np.float32),
+            n_pixels=np.zeros(1, dtype=np.int64),
+        )
     total = annuli.radius.astype(np.float64) * annuli.n_pixels - np.bincount(
         ring, weights=radius.ravel()[index], minlength=annuli.n_rings
     )

@@ -163,16 +163,20 @@ def estimate_gain(profiles: Sequence[NoiseProfile]) -> GainEstimate:
     Huber, P. J. (1964). Ann. Math. Statist. 35, 73-101,
     doi:10.1214/aoms/1177703732.
     """
-    mean = np.concatenate([p.mean for p in profiles]) if profiles else np.empty(0)
+    points = np.zeros((4, 0))
+    if profiles:
+        points = np.concatenate(
+            [[p.mean, p.variance, p.variance_sd, p.nonpositive] for p in profiles],
+            axis=1,
+        )
+    # where all pixels are alike nothing was recorded
+    mean, variance, error, fitted = points[:, points[1] > 0]
     if len(mean) < _FEWEST_POINTS:
         nan = float("nan")
         return GainEstimate(
             nan, nan, nan, nan, nan, (nan, nan), False,
             f"only {len(mean)} radii have enough tiles without spots",
         )  # fmt: skip
-    variance = np.concatenate([p.variance for p in profiles])
-    error = np.concatenate([p.variance_sd for p in profiles])
-    fitted = np.concatenate([p.nonpositive for p in profiles])
     sd = np.hypot(error, (_SYSTEMATIC + _SYSTEMATIC_OF_ZEROS * fitted) * variance)
     (slope, intercept), covariance = _robust_line(mean, variance, sd, error)
     gain_sd = float(np.sqrt(covariance[0, 0]))

@@ -67,6 +67,11 @@ class ImageHistograms:
     annuli: ImageAnnuli
     histograms: npt.NDArray[np.int64]
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether all pixels have one value."""
+        return int(np.count_nonzero(self.histograms.any(axis=0))) <= 1
+
 
 @dataclass(frozen=True)
 class ImageFits:
@@ -168,11 +173,17 @@ def _pool(
 ) -> npt.NDArray[np.int64]:
     """Sum the histograms of the images whose annuli are this image's.
 
-    A moving beam stop can take an annulus away; such images stay apart.
+    A moving beam stop can take an annulus away, and a recording can fail; such images
+    stay apart.
     """
+    if image.is_blank:
+        return image.histograms
     total = np.zeros_like(image.histograms)
     for other in others:
-        if np.array_equal(other.annuli.edges, image.annuli.edges):
+        if (
+            np.array_equal(other.annuli.edges, image.annuli.edges)
+            and not other.is_blank
+        ):
             total += other.histograms
     return total
 
@@ -180,10 +191,10 @@ def _pool(
 def _fit_pooled(
     images: list[ImageHistograms], options: CorrectionOptions
 ) -> Iterator[ImageFits]:
-    fitted: dict[bytes, RingFits] = {}
+    fitted: dict[tuple[bytes, bool], RingFits] = {}
     for image in images:
-        key = image.annuli.edges.tobytes()
-        if key not in fitted:
+        key = (image.annuli.edges.tobytes(), image.is_blank)
+        if key not in fitted or image.is_blank:
             fitted[key] = _fit(_pool(image, images), options)
         yield ImageFits(image.annuli, fitted[key])
 

@@ -7,7 +7,6 @@ offset, or histograms of several images, ask for a pass over all of them before.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,8 +33,6 @@ from dials_truncfix.sweep.write import (
     smallest_values,
     write_images,
 )
-
-logger = logging.getLogger("dials.truncfix.passes")
 
 IMAGES_PER_TASK = 8
 
@@ -111,7 +108,7 @@ def _one_pass(work: SweepTasks) -> Corrected:
         for written in work.tasks(fit_and_write_images, writing):
             fits += written
             bar.update(len(written))
-    logger.info("\n%s", summary.annulus_table(fits))
+    summary.log_fits(fits, work.source)
     return Corrected(fits, gain, panel)
 
 
@@ -119,7 +116,7 @@ def _two_passes(work: SweepTasks) -> Corrected:
     n_images = len(work.source)
     fitting = fit_sweep(work.packed, n_images, work.correction, work.tasks)
     fits = list(progress(fitting, total=n_images, desc="Fitting"))
-    logger.info("\n%s", summary.annulus_table(fits))
+    summary.log_fits(fits, work.source)
     images = [(image.annuli.index, image.fits) for image in fits]
     gain = _gain(work, [images[index] for index in sample(n_images)])
     panel = _panel(work, gain, images)

@@ -90,6 +90,29 @@ def annulus_table(fits: list[ImageFits]) -> str:
     )
 
 
+def log_fits(fits: list[ImageFits], source: SweepSource) -> None:
+    """Tabulate the fits, and name the images that could not be fitted at all."""
+    logger.info("\n%s", annulus_table(fits))
+    unfitted = [
+        f"{source.numbers[image.annuli.index]} ({_status(image)})"
+        for image in fits
+        if not image.fits.fitted.any()
+    ]
+    if unfitted:
+        logger.warning(
+            "No distribution could be fitted to image %s; its pixels stay as they are."
+            if len(unfitted) == 1
+            else "No distribution could be fitted to images %s; their pixels stay as "
+            "they are.",
+            ", ".join(unfitted),
+        )
+
+
+def _status(image: ImageFits) -> str:
+    words = (str(status).replace("_", " ") for status in image.fits.status)
+    return " and ".join(dict.fromkeys(words))
+
+
 def _resolution(d: float) -> str:
     """Print a resolution; so close to the beam that its number says nothing, "beam"."""
     return f"{d:.2f}" if d < 100 else "beam"
