@@ -4,7 +4,6 @@ import numpy as np
 
 from dials_truncfix.correction.random_bits import further_bits, next_bits, start_stream
 
-
 KNOWN = [45102, 1348, 3540, 17693]
 
 
