@@ -74,7 +74,7 @@ unpack() {
 
 # The working copy, without what this machine made in it; the .venv in the root stays.
 copy_working_copy() {
-    copy=$root/work/main
+    copy=$root/srv/main
     mkdir -p "$copy"
     find "$copy" -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
     tar --exclude=./.git --exclude=./.venv --exclude=./.newest --exclude=./demo \
@@ -90,7 +90,7 @@ fi
 copy_working_copy
 
 data=${DIALS_TRUNCFIX_TEST_DATA:-$here/../shared/data}
-mkdir -p "$root/work/shared/data"
+mkdir -p "$root/srv/shared/data"
 export root data
 
 # A mount namespace of its own: the mounts end with the process.
@@ -100,10 +100,10 @@ exec unshare --mount --pid --fork --kill-child sh -c '
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     mount -t tmpfs tmpfs "$root/tmp"
-    [ ! -d "$data" ] || mount --bind -o ro "$data" "$root/work/shared/data"
+    [ ! -d "$data" ] || mount --bind -o ro "$data" "$root/srv/shared/data"
     exec chroot "$root" /usr/bin/env -i HOME=/root LANG=C.UTF-8 \
-        PATH=/work/main/.venv/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -c "
-            cd /work/main
+        PATH=/srv/main/.venv/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -c "
+            cd /srv/main
             sh scripts/environment.sh
             exec .venv/bin/python -m pytest \"\$@\"" sh "$@"
 ' sh "$@"
