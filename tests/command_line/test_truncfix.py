@@ -472,6 +472,20 @@ def test_truncated_last_frame(recording, here):
     assert len(list(here.glob("*.cbf"))) == 5
 
 
+@pytest.mark.parametrize("nproc", [1, 2])
+@pytest.mark.parametrize("kind", ["cbf", "smv"])
+def test_images_damaged_since_they_were_imported(recording, here, kind, nproc):
+    expt = imported(recording, here)
+    run([str(expt), *SMALL, f"output.format={kind}", "output.json=None"])
+    image = here / f"truncfix_00003.{'img' if kind == 'smv' else 'cbf'}"
+    os.truncate(image, 5000)
+    given = ["truncfix.expt", "annuli.count=4", f"nproc={nproc}", "force=True"]
+    told = fails([*given, "output.directory=new", "output.experiments=new.expt"])
+    assert image.name in told
+    assert not (here / "new").exists()
+    assert not (here / "new.expt").exists()
+
+
 def test_images_of_mixed_size(corrected, here):
     # a series of files, one of which another camera setting recorded
     paths = sorted(corrected.glob("*.cbf"))[:3]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 
 import numpy as np
 import pytest
 
-from dxtbx import flumpy
+from dials.util import Sorry
+from dxtbx import IncorrectFormatError, flumpy
 from dxtbx.format.FormatCBF import FormatCBF
 from dxtbx.format.FormatSMVADSC import FormatSMVADSC
 from dxtbx.format.Registry import (
@@ -242,5 +244,15 @@ def test_damage_is_reported(corrected, caplog):
         assert type(get_format_class_for_file(paths[0])).__name__ != CLASSES[kind]
         assert "truncfix_00005.cbf: the header claims" in caplog.text
     else:
-        with pytest.raises(ValueError, match="truncfix_00005.img: the header claims"):
+        with pytest.raises(Sorry, match="truncfix_00005.img: the header claims"):
             get_format_class_for_file(paths[0])(paths[0])
+
+
+def test_damage_after_import_is_reported(corrected):
+    paths, _, kind, _ = corrected
+    (experiment,) = ExperimentListFactory.from_filenames(paths)
+    os.truncate(paths[1], 3000)
+    # damaged CBF is not recognised at all
+    error = Sorry if kind == "img" else IncorrectFormatError
+    with pytest.raises(error, match=f"truncfix_00006.{kind}"):
+        experiment.imageset.get_raw_data(1)

@@ -65,9 +65,9 @@ def parse_arguments(
         for file in files:
             _check_file(file)
         params, options, unread = parser.parse_args(args, return_unhandled=True)
-    except (RuntimeError, OverflowError) as error:
+    except (RuntimeError, OverflowError, ValueError) as error:
         # phil reports values out of range, and unknown parameters in files, as errors
-        # of the program
+        # of the program, and so do format classes damaged images
         raise Sorry(str(error)) from None
     except OSError as error:
         raise Sorry(explain(error, "the files given")) from None

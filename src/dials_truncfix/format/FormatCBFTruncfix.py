@@ -14,7 +14,7 @@ from dxtbx.format.FormatCBF import FormatCBF
 
 from dials_truncfix import compat
 from dials_truncfix.format.corrected_image import CorrectedImage
-from dials_truncfix.format.tem_models import refuse
+from dials_truncfix.format.tem_models import plain_failures, refuse
 from dials_truncfix.io import cbf
 from dials_truncfix.io.corrected_header import parse_cbf_lines
 
@@ -42,9 +42,12 @@ class FormatCBFTruncfix(CorrectedImage, FormatCBF):
         super().__init__(image_file, **kwargs)
 
     def _start(self) -> None:
-        self._restore_models(parse_cbf_lines(cbf.read_header(self._image_file).lines))
+        with plain_failures():
+            header = cbf.read_header(self._image_file)
+            self._restore_models(parse_cbf_lines(header.lines))
 
     def get_raw_data(self) -> Any:
         """Return the pixels as flex.int (ADU)."""
-        header, packed = cbf.read_compressed(self._image_file)
+        with plain_failures():
+            header, packed = cbf.read_compressed(self._image_file)
         return compat.uncompress_byte_offset(packed, header.shape)

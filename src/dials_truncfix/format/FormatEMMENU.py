@@ -21,7 +21,12 @@ from dxtbx.format.Format import Format
 from dxtbx.sequence_filenames import template_regex
 
 from dials_truncfix import compat
-from dials_truncfix.format.tem_models import log_once, make_flat_detector, refuse
+from dials_truncfix.format.tem_models import (
+    log_once,
+    make_flat_detector,
+    plain_failures,
+    refuse,
+)
 from dials_truncfix.io import emmenu_tiff
 from dials_truncfix.io.microscope import (
     camera_length,
@@ -113,4 +118,5 @@ class FormatEMMENU(Format):
 
     def get_raw_data(self) -> Any:
         """Return the pixels as flex.int (ADU)."""
-        return compat.to_flex(emmenu_tiff.read_pixels(self._image_file))
+        with plain_failures():
+            return compat.to_flex(emmenu_tiff.read_pixels(self._image_file))

@@ -18,7 +18,11 @@ from dxtbx import IncorrectFormatError
 from dxtbx.format.FormatSMVADSC import FormatSMVADSC
 
 from dials_truncfix import compat
-from dials_truncfix.format.tem_models import integer_trusted_range, log_once
+from dials_truncfix.format.tem_models import (
+    integer_trusted_range,
+    log_once,
+    plain_failures,
+)
 from dials_truncfix.io import smv
 
 _LOGGER = "dxtbx.format.FormatSMVTVIPS"
@@ -91,7 +95,8 @@ class FormatSMVTVIPS(FormatSMVADSC):
         return value
 
     def _detector(self) -> Any:
-        header, (slow_size, fast_size), dtype = smv.read_layout(self._image_file)
+        with plain_failures():
+            header, (slow_size, fast_size), dtype = smv.read_layout(self._image_file)
         pixel = float(header["PIXEL_SIZE"])
         return self._detector_factory.simple(
             "CCD",
@@ -113,4 +118,5 @@ class FormatSMVTVIPS(FormatSMVADSC):
 
     def get_raw_data(self) -> Any:
         """Return the pixels as stored, as flex.int (ADU)."""
-        return compat.to_flex(smv.read_pixels(self._image_file))
+        with plain_failures():
+            return compat.to_flex(smv.read_pixels(self._image_file))

@@ -14,6 +14,7 @@ from dxtbx.format.FormatSMVADSC import FormatSMVADSC
 
 from dials_truncfix import compat
 from dials_truncfix.format.corrected_image import CorrectedImage
+from dials_truncfix.format.tem_models import plain_failures
 from dials_truncfix.io import smv
 from dials_truncfix.io.corrected_header import parse_smv_header
 
@@ -36,9 +37,11 @@ class FormatSMVTruncfix(CorrectedImage, FormatSMVADSC):
 
     def _start(self) -> None:
         FormatSMVADSC._start(self)
-        header, _, _ = smv.read_layout(self._image_file)
-        self._restore_models(parse_smv_header(header))
+        with plain_failures():
+            header, _, _ = smv.read_layout(self._image_file)
+            self._restore_models(parse_smv_header(header))
 
     def get_raw_data(self) -> Any:
         """Return the pixels as stored, as flex.int (ADU)."""
-        return compat.to_flex(smv.read_pixels(self._image_file))
+        with plain_failures():
+            return compat.to_flex(smv.read_pixels(self._image_file))

@@ -32,7 +32,12 @@ from dxtbx.format.Format import Format
 from dxtbx.format.FormatMultiImage import FormatMultiImage
 
 from dials_truncfix import compat
-from dials_truncfix.format.tem_models import log_once, make_flat_detector, refuse
+from dials_truncfix.format.tem_models import (
+    log_once,
+    make_flat_detector,
+    plain_failures,
+    refuse,
+)
 from dials_truncfix.io.microscope import (
     camera_length,
     electron_wavelength,
@@ -166,4 +171,5 @@ class FormatTVIPS(FormatMultiImage, Format):
 
     def get_raw_data(self, index: int | None = None) -> Any:
         """Return frame `index`, counted from 0, as flex.int (ADU)."""
-        return compat.to_flex(self._series.read_frame(index or 0))
+        with plain_failures():
+            return compat.to_flex(self._series.read_frame(index or 0))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,17 @@ def refuse(logger_name: str, error: ValueError) -> bool:
     """
     log_once(logger_name, logging.WARNING, str(error))
     return False
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Have DIALS print what is wrong with a file, and not ask for an error report."""
+    try:
+        yield
+    except ValueError as error:
+        from libtbx.utils import Sorry
+
+        raise Sorry(str(error)) from None
 
 
 def integer_trusted_range(dtype: np.dtype) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dxtbx import flumpy
+from dxtbx import IncorrectFormatError, flumpy
 
 from dials_truncfix import compat
 from dials_truncfix.correction.scattering import two_theta_map
@@ -183,9 +183,16 @@ class SweepSource:
         Raises
         ------
         ValueError
-            When the image has another size than the detector model, or fractions.
+            When the image has another size than the detector model, or fractions, or
+            is no longer what was imported.
         """
-        data = self.imageset.get_raw_data(index)[0]
+        try:
+            data = self.imageset.get_raw_data(index)[0]
+        except IncorrectFormatError:
+            raise ValueError(
+                f"{self.path(index)} is no longer what was imported: it was damaged or "
+                "replaced; dials.import says what is wrong with it"
+            ) from None
         pixels = np.asarray(flumpy.to_numpy(data))
         if pixels.shape != self.shape:
             raise ValueError(
