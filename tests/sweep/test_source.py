@@ -84,6 +84,19 @@ def test_a_mask_of_another_size_is_refused(imageset):
         SweepSource(imageset).static_mask()
 
 
+def test_a_mask_of_everything_is_refused(imageset):
+    mask = ImageBool(flumpy.from_numpy(np.zeros((64, 64), bool)))
+    imageset.external_lookup.mask.data = mask
+    with pytest.raises(ValueError, match="the mask leaves no pixel"):
+        SweepSource(imageset).static_mask()
+
+
+def test_a_scan_without_a_goniometer_is_refused(imageset):
+    imageset.set_goniometer(None)
+    with pytest.raises(ValueError, match="geometry.goniometer.axis"):
+        SweepSource(imageset)
+
+
 def test_impossible_distance_is_refused(imageset):
     panel = imageset.get_detector()[0]
     panel.set_frame((1, 0, 0), (0, -1, 0), (-2.0, 2.0, -0.1))

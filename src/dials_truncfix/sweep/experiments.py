@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from dials_truncfix import compat
 from dials_truncfix.sweep.options import numbered
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.source import SweepSource
+
+logger = logging.getLogger("dials.truncfix.experiments")
 
 
 def corrected_experiments(
@@ -38,22 +41,18 @@ def corrected_experiments(
     dxtbx.model.ExperimentList
         Everything else, crystals and identifiers included, as it was.
     """
-    detector = copy.deepcopy(source.imageset.get_detector())
-    write_panel_values(detector[0], panel)
-    # a copy: making a sequence renumbers the batches of its scan
+    detector = _with_panel_values(source.imageset.get_detector(), panel)
+    # making a sequence numbers the batches of its scan as slices of it need them
     scan = copy.deepcopy(source.scan)
     imageset = _imageset(source, detector, scan, str(template))
-    mask = source.imageset.external_lookup.mask
-    if not mask.data.empty():
-        imageset.external_lookup.mask.filename = mask.filename
-        imageset.external_lookup.mask.data = mask.data
+    _keep_lookup(source.imageset.external_lookup, imageset.external_lookup)
     corrected = ExperimentList()
     for experiment in experiments:
         corrected.append(
             Experiment(
                 identifier=experiment.identifier,
                 beam=experiment.beam,
-                detector=detector,
+                detector=experiment.detector,
                 goniometer=experiment.goniometer,
                 scan=scan,
                 crystal=experiment.crystal,
@@ -62,7 +61,16 @@ def corrected_experiments(
                 scaling_model=experiment.scaling_model,
             )
         )
+    # experiments may share a detector, or have refined one each
+    for given in experiments.detectors():
+        corrected.replace(given, _with_panel_values(given, panel))
     return corrected
+
+
+def _with_panel_values(detector: Any, values: PanelValues) -> Any:
+    changed = copy.deepcopy(detector)
+    write_panel_values(changed[0], values)
+    return changed
 
 
 def write_panel_values(panel: Any, values: PanelValues) -> None:
@@ -76,6 +84,21 @@ def write_panel_values(panel: Any, values: PanelValues) -> None:
     )
     # DIALS models the background of a "PAD" in ways that need non-negative counts
     panel.set_type("SENSOR_CCD")
+
+
+def _keep_lookup(given: Any, kept: Any) -> None:
+    """Hand on the mask and the distortion maps."""
+    for name in ("mask", "dx", "dy"):
+        item = getattr(given, name)
+        if not item.data.empty():
+            getattr(kept, name).filename = item.filename
+            getattr(kept, name).data = item.data
+    if not (given.gain.data.empty() and given.pedestal.data.empty()):
+        logger.warning(
+            "The gain and pedestal images (lookup.gain, lookup.pedestal of "
+            "dials.import) were not applied and are left out of the experiments: the "
+            "gain and pedestal of the panel take their place."
+        )
 
 
 def _imageset(source: SweepSource, detector: Any, scan: Any, template: str) -> Any:

@@ -57,8 +57,8 @@ class SweepSource:
         detector, self.beam = imageset.get_detector(), imageset.get_beam()
         if detector is None or self.beam is None:
             raise ValueError(
-                f"{self.name} has no beam or detector model: import the images again and give "
-                "what is missing, e.g. geometry.beam.wavelength=0.02508 "
+                f"{self.name} has no beam or detector model: import the images again and "
+                "give what is missing, e.g. geometry.beam.wavelength=0.02508 "
                 "geometry.detector.distance=2200"
             )
         if len(detector) != 1:
@@ -108,28 +108,28 @@ class SweepSource:
         wavelength = self.beam.get_wavelength()
         if not np.isfinite(wavelength) or not 0 < wavelength < 10:
             raise ValueError(
-                f"{self.name} has a wavelength of {wavelength} Å: import the images again with "
-                "geometry.beam.wavelength=0.02508 (200 kV) or your own value"
+                f"{self.name} has a wavelength of {wavelength} Å: import the images again "
+                "with geometry.beam.wavelength=0.02508 (200 kV) or your own value"
             )
         try:
             x, y = self.panel.get_beam_centre_px(self.beam.get_s0())
         except RuntimeError:
             raise ValueError(
-                f"{self.name} has a detector that the direct beam does not meet: import the images "
-                "again with the right geometry.detector.* parameters"
+                f"{self.name} has a detector that the direct beam does not meet: import "
+                "the images again with the right geometry.detector.* parameters"
             ) from None
         distance = self.panel.get_directed_distance()
         if not np.isfinite(distance) or abs(distance) < 1:
             raise ValueError(
-                f"{self.name} has a detector distance of {distance} mm: import the images again "
-                "with geometry.detector.distance=..."
+                f"{self.name} has a detector distance of {distance} mm: import the images "
+                "again with geometry.detector.distance=..."
             )
         slow, fast = self.shape
         if not (0 <= x <= fast and 0 <= y <= slow):
             raise ValueError(
-                f"{self.name} has its beam centre at pixel ({x:.0f}, {y:.0f}), off the detector of "
-                f"{fast} × {slow} pixels: import the images again with the centre in "
-                "pixels, geometry.detector.fast_slow_beam_centre=fast,slow"
+                f"{self.name} has its beam centre at pixel ({x:.0f}, {y:.0f}), off the "
+                f"detector of {fast} × {slow} pixels: import the images again with the "
+                "centre in pixels, geometry.detector.fast_slow_beam_centre=fast,slow"
             )
 
     @property
@@ -164,11 +164,17 @@ class SweepSource:
                 user = flumpy.to_numpy(lookup.tile(0).data()).astype(bool)
                 if user.shape != self.shape:
                     raise ValueError(
-                        f"{self.name} has a mask of {user.shape[1]} × {user.shape[0]} pixels for "
-                        f"images of {self.shape[1]} × {self.shape[0]}: make it again "
-                        "with dials.generate_mask from these images"
+                        f"{self.name} has a mask of {user.shape[1]} × "
+                        f"{user.shape[0]} pixels for images of {self.shape[1]} × "
+                        f"{self.shape[0]}: make it again with dials.generate_mask from "
+                        "these images"
                     )
                 mask &= user
+            if not mask.any():
+                raise ValueError(
+                    f"{self.name}: the mask leaves no pixel: check the mask that was "
+                    "given to dials.import or dials.apply_mask"
+                )
             self._static_mask = mask
         return self._static_mask
 
