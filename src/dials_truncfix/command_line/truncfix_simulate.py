@@ -54,10 +54,10 @@ from dials_truncfix.command_line.program import (
 )
 from dials_truncfix.command_line.simulate_options import (
     counted_sweep,
-    phil_scope,
     plain_values,
     simulated_sweep,
 )
+from dials_truncfix.command_line.simulate_phil import phil_scope
 from dials_truncfix.io.staging import staging_folder
 from dials_truncfix.simulate import output
 from dials_truncfix.simulate.from_images import CountedSweep

@@ -1,0 +1,231 @@
+"""Parameters of dials.truncfix_simulate."""
+
+from __future__ import annotations
+
+import libtbx.phil
+
+phil_scope = libtbx.phil.parse(
+    """
+source = *crystal images
+  .type = choice
+  .help = "crystal: a simulated crystal. images: the counts of given images."
+
+seed = 0
+  .type = int(value_min=0)
+  .help = "Seed of all draws. The same seed gives the same images."
+
+crystal {
+  unit_cell = Auto
+    .type = floats(size=6)
+    .help = "Cell, Å and degrees. Auto: of the structure factor file, else that of"
+            "proteinase K, 67.3, 67.3, 101, 90, 90, 90."
+  space_group = Auto
+    .type = str
+    .help = "Auto: of the structure factor file, else P 43 21 2."
+  orientation = Auto
+    .type = floats(size=9)
+    .help = "Rotation matrix U at rotation angle 0, row by row. Auto: drawn at random."
+  mosaicity = 0.04
+    .type = float(value_min=0)
+    .help = "Standard deviation of the rocking curve of a reflection that passes the"
+            "Ewald sphere at right angles to the rotation axis, degrees."
+}
+
+structure_factors {
+  file = None
+    .type = path
+    .help = "MTZ file with amplitudes or intensities, or coordinates (PDB, mmCIF; atoms"
+            "only, no bulk solvent). None: random intensities by Wilson statistics."
+  label = None
+    .type = str
+    .help = "Column of the MTZ file. None: the first that will do."
+  wilson_b = 16
+    .type = float
+    .help = "Temperature factor of the random intensities, Å²."
+  extra_b = 0
+    .type = float
+    .help = "Further temperature factor for intensities from a file, Å²."
+    .expert_level = 1
+}
+
+d_min = Auto
+  .type = float(value_min=0)
+  .help = "Resolution limit, Å. Auto: that of the corners of the camera."
+
+dose {
+  mean_intensity = 150
+    .type = float(value_min=0)
+    .help = "Mean intensity of all reflections within the sweep and the resolution"
+            "limit, electrons."
+}
+
+spot {
+  core_sigma = 0.6
+    .type = float(value_min=0)
+    .help = "Standard deviation of the spots, recorded pixels."
+  tail_sigma = 1.0
+    .type = float(value_min=0)
+    .help = "Standard deviation of their tails, recorded pixels."
+  tail_fraction = 0.2
+    .type = float(value_min=0, value_max=1)
+    .help = "Part of the intensity in the tails."
+}
+
+background {
+  inner = 20
+    .type = float(value_min=0)
+    .help = "Height of the steep exponential around the beam, electrons per recorded"
+            "pixel and image."
+  inner_decay = 0.03
+    .type = float(value_min=0)
+    .help = "Its decay in 1/d, 1/Å."
+  outer = 3
+    .type = float(value_min=0)
+    .help = "Height of the flat exponential, electrons per recorded pixel and image."
+  outer_decay = 0.16
+    .type = float(value_min=0)
+    .help = "Its decay in 1/d, 1/Å."
+  ring = 0.5
+    .type = float(value_min=0)
+    .help = "Height of the water ring, electrons per recorded pixel and image."
+  ring_d = 3.4
+    .type = float(value_min=0)
+    .help = "Resolution of the water ring, Å."
+  ring_width = 0.035
+    .type = float(value_min=0)
+    .help = "Standard deviation of the water ring in 1/d, 1/Å."
+  uniform = 0
+    .type = float(value_min=0)
+    .help = "Constant background, electrons per recorded pixel and image."
+}
+
+beam {
+  high_tension = 200
+    .type = float(value_min=1, value_max=3000)
+    .help = "Acceleration voltage, kV."
+}
+
+geometry {
+  distance = 2200
+    .type = float(value_min=0)
+    .help = "Virtual distance between crystal and camera, mm."
+  beam_centre = None
+    .type = floats(size=2)
+    .help = "Where the beam meets the camera, recorded pixels (fast, slow). None: the"
+            "middle."
+  rotation_axis = 1 0 0
+    .type = floats(size=3)
+    .help = "Rotation axis in the frame of dxtbx: the beam travels along -z, x is the"
+            "fast axis of the camera and -y the slow one. The crystal turns"
+            "right-handed about it."
+  image_size = None
+    .type = ints(size=2, value_min=16)
+    .help = "Recorded pixels (fast, slow), if the camera is to be cut to a part around"
+            "the beam. None: the whole camera at its binning."
+    .expert_level = 1
+}
+
+scan {
+  start = 0
+    .type = float
+    .help = "Rotation angle at the start of the first image, degrees."
+  width = 0.2
+    .type = float(value_min=0)
+    .help = "Rotation in an image, degrees."
+  n_images = 40
+    .type = int(value_min=1)
+    .help = "Number of images."
+  exposure = 4
+    .type = float(value_min=0)
+    .help = "Time for an image, s. It only enters the time stamps."
+}
+
+beam_stop {
+  radius = 1.4
+    .type = float(value_min=0)
+    .help = "Radius of the shadow of the beam stop on the camera, mm; 0 for none."
+  arm_width = 0.7
+    .type = float(value_min=0)
+    .help = "Width of the shadow of its arm, mm; 0 for none."
+}
+
+camera {
+  binning = 4
+    .type = int(value_min=1)
+    .help = "Binning. The sensor has 4096 x 4096 pixels of 15.6 micrometres."
+  gain = 6
+    .type = float(value_min=0)
+    .help = "Mean signal of an electron, ADU."
+  pulse_variance = 0.5
+    .type = float(value_min=0)
+    .help = "Variance of the signal of an electron over its squared mean."
+  read_noise = Auto
+    .type = float(value_min=0)
+    .help = "Standard deviation of the read noise of a recorded pixel, ADU. Auto: 1.5"
+            "times the binning, as every pixel of the sensor is read by itself."
+  flat_sd = 0.03
+    .type = float(value_min=0, value_max=0.2)
+    .help = "Standard deviation of the flat field."
+  psf_sigma = 0
+    .type = float(value_min=0)
+    .help = "Spread of light in the scintillator, recorded pixels."
+    .expert_level = 1
+  dark_images = 0
+    .type = int(value_min=0)
+    .help = "Images averaged for the dark reference; 0 for one without noise."
+    .expert_level = 1
+  dark_drift = 0
+    .type = float
+    .help = "Drift of the dark level, ADU per image."
+    .expert_level = 1
+  pedestal = 0
+    .type = int(value_min=0, value_max=60000)
+    .help = "Constant added before storing, ADU. The rolling-shutter mode adds none."
+    .expert_level = 1
+}
+
+images
+  .help = "For source=images. The images are masked where any of them is."
+{
+  multiply = 1
+    .type = int(value_min=1)
+    .help = "Factor of all counts."
+  keep = 1
+    .type = float(value_min=0, value_max=1)
+    .help = "Probability that a count is kept, to make data weaker."
+  uniform = 0.2
+    .type = float(value_min=0)
+    .help = "Constant background to add, electrons per pixel and image. Counting"
+            "detectors have little background, and truncation matters where there is"
+            "some."
+  radial = 2
+    .type = float(value_min=0)
+    .help = "Height of an exponential background to add, electrons per pixel and image."
+  radial_decay = 0.3
+    .type = float(value_min=0)
+    .help = "Its decay in 1/d, 1/Å."
+}
+
+output {
+  directory = simulated
+    .type = path
+    .help = "Folder for all files, made if it does not exist."
+  prefix = simulated
+    .type = str
+    .help = "Start of the names of the images."
+  format = *tvips smv
+    .type = choice
+    .help = "Format of the truncated images."
+  frames_per_part = None
+    .type = int(value_min=1)
+    .help = "Frames in a part of a .tvips series. None: all in one file."
+  unclipped = Auto
+    .type = bool
+    .help = "Also write the images before truncation, as CBF, with gain and pedestal of"
+            "the camera in their headers. Auto: with source=images."
+  log = dials.truncfix_simulate.log
+    .type = path
+    .help = "None: not written."
+}
+"""
+)
