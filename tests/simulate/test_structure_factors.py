@@ -112,11 +112,33 @@ def test_unusable_files_are_named(tmp_path):
     for name, text in {
         "text.mtz": "no reflections",
         "empty.pdb": "END\n",
+        "no_cell.pdb": PDB.replace("CRYST1", "REMARK"),
         "notes.txt": "",
     }.items():
         (tmp_path / name).write_text(text)
         with pytest.raises(ValueError, match=name):
             read_intensities(tmp_path / name, 2.0)
+
+
+def test_a_damaged_mtz_file_is_named(tmp_path, symmetry):
+    path = tmp_path / "x.mtz"
+    intensities = wilson_intensities(symmetry, 8.0, 20.0, 1)
+    intensities.as_mtz_dataset(column_root_label="I").mtz_object().write(str(path))
+    data = path.read_bytes()
+    # the header is at the end
+    for size in (len(data) // 2, len(data) - 500, 100):
+        path.write_bytes(data[:size])
+        with pytest.raises(ValueError, match="x.mtz"):
+            read_intensities(path, 8.0)
+
+
+def test_too_many_reflections_are_refused_at_once(tmp_path, symmetry):
+    path = tmp_path / "model.pdb"
+    path.write_text(PDB)
+    with pytest.raises(ValueError, match="give a larger d_min"):
+        wilson_intensities(symmetry, 0.001, 20.0, 1)
+    with pytest.raises(ValueError, match="give a larger d_min"):
+        read_intensities(path, 0.001)
 
 
 def test_a_missing_column_is_named(tmp_path, symmetry):

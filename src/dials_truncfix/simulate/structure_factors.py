@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from iotbx.reflection_file_reader import any_reflection_file
 
 COORDINATE_SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
 REFLECTION_SUFFIXES = (".mtz",)
+#: Unique reflections that take a minute and a few gigabytes.
+MOST_REFLECTIONS = 10_000_000
 
 
 def wilson_intensities(
@@ -42,7 +45,13 @@ def wilson_intensities(
     ----------
     Wilson, A. J. C. (1949). Acta Cryst. 2, 318-321, equations 12 and 13.
     https://doi.org/10.1107/S0365110X49000813
+
+    Raises
+    ------
+    ValueError
+        If there are too many reflections.
     """
+    _refuse_too_many(symmetry, d_min)
     unique = symmetry.build_miller_set(anomalous_flag=False, d_min=d_min)
     unique = unique.remove_systematic_absences()
     rng = np.random.default_rng(seed)
@@ -56,6 +65,20 @@ def wilson_intensities(
     return miller.array(
         unique, flex.double(intensities)
     ).set_observation_type_xray_intensity()
+
+
+def _refuse_too_many(symmetry: crystal.symmetry, d_min: float) -> None:
+    """Refuse more reflections than fit the memory, before they are listed."""
+    volume, group = symmetry.unit_cell().volume(), symmetry.space_group()
+    n_equivalent = group.build_derived_laue_group().order_p()
+    sphere = 4 / 3 * math.pi * volume / d_min**3
+    n_unique = sphere / (n_equivalent * group.n_ltr())
+    if n_unique > MOST_REFLECTIONS:
+        raise ValueError(
+            f"a cell of {volume:.3g} Å³ has {n_unique:.2g} reflections up to "
+            f"{d_min:g} Å, and {MOST_REFLECTIONS:.0e} at most can be simulated: give a "
+            "larger d_min"
+        )
 
 
 def read_intensities(
@@ -104,10 +127,13 @@ def read_intensities(
 
 
 def _from_reflection_file(path: Path, label: str | None) -> miller.array:
-    reader = any_reflection_file(str(path))
-    if reader.file_type() is None:
-        raise ValueError(f"{path}: not an MTZ file")
-    arrays = reader.as_miller_arrays()
+    try:
+        reader = any_reflection_file(str(path))
+        arrays = reader.as_miller_arrays() if reader.file_type() is not None else []
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged, or not an MTZ file ({error})") from None
+    if not arrays:
+        raise ValueError(f"{path}: not an MTZ file, or one without columns")
     usable = [a for a in arrays if _is_amplitude_or_intensity(a)]
     if label is not None:
         usable = [a for a in usable if label in a.info().labels]
@@ -136,12 +162,19 @@ def _is_amplitude_or_intensity(array: Any) -> bool:
 
 def _from_coordinates(path: Path, d_min: float) -> miller.array:
     try:
-        structure = iotbx.pdb.input(str(path)).xray_structure_simple()
+        coordinates = iotbx.pdb.input(str(path))
+        symmetry = coordinates.crystal_symmetry()
+        structure = coordinates.xray_structure_simple()
     # iotbx raises whatever its parsers do, libtbx's Sorry among it
     except Exception as error:
-        raise ValueError(f"{path}: no usable coordinates ({error})") from None
-    if structure.unit_cell() is None or structure.scatterers().size() == 0:
-        raise ValueError(f"{path}: no atoms, or no unit cell")
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: no usable coordinates ({reason})") from None
+    # without a cell iotbx puts the atoms into a box
+    if symmetry is None or symmetry.unit_cell() is None:
+        raise ValueError(f"{path}: no unit cell")
+    if structure.scatterers().size() == 0:
+        raise ValueError(f"{path}: no atoms")
+    _refuse_too_many(structure, d_min)
     structure.scattering_type_registry(table="electron", d_min=d_min)
     f_calc = structure.structure_factors(d_min=d_min, anomalous_flag=False).f_calc()
     return f_calc.as_intensity_array()
