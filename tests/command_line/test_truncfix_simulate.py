@@ -199,6 +199,8 @@ def test_images_of_a_counting_detector_pass_through_the_camera(shared_data):
         (["d_min=90"], "no reflection up to 90"),
         (["source=images"], "needs the images of one sweep"),
         (["crystal.mosaicity=0"], "mosaicity 0"),
+        (["output.prefix=a/b"], "output.prefix=a/b must be the start"),
+        (["output.prefix="], "output.prefix was given no value"),
     ],
 )
 def test_bad_input_is_named_and_leaves_nothing(arguments, message):

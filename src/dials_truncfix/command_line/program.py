@@ -101,10 +101,12 @@ def _check_values(phil: Any, params: Any) -> None:
 def _check_file(argument: str) -> None:
     if os.path.exists(argument):
         return
-    name, equals, _ = argument.partition("=")
+    name, equals, value = argument.partition("=")
+    if equals and not value:
+        raise Sorry(f"{name} was given no value")
     if equals:
         raise Sorry(f"{name} is not a parameter of this program: -h lists them")
-    raise Sorry(f"{argument}: there is no such file")
+    raise Sorry(f"{argument or 'a file without a name'}: there is no such file")
 
 
 def _reason(file: str) -> str:

@@ -40,10 +40,10 @@ structure_factors {
     .type = str
     .help = "Column of the MTZ file. None: the first that will do."
   wilson_b = 16
-    .type = float
+    .type = float(value_min=-500, value_max=500)
     .help = "Temperature factor of the random intensities, Å²."
   extra_b = 0
-    .type = float
+    .type = float(value_min=-500, value_max=500)
     .help = "Further temperature factor for intensities from a file, Å²."
     .expert_level = 1
 }
@@ -61,10 +61,10 @@ dose {
 
 spot {
   core_sigma = 0.6
-    .type = float(value_min=0)
+    .type = float(value_min=0, value_max=20)
     .help = "Standard deviation of the spots, recorded pixels."
   tail_sigma = 1.0
-    .type = float(value_min=0)
+    .type = float(value_min=0, value_max=20)
     .help = "Standard deviation of their tails, recorded pixels."
   tail_fraction = 0.2
     .type = float(value_min=0, value_max=1)

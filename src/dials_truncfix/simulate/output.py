@@ -32,9 +32,22 @@ class OutputNames:
     ----------
     prefix : str
         Start of the names of all image files.
+
+    Raises
+    ------
+    ValueError
+        When the prefix names a folder.
     """
 
     prefix: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is more than a name."""
+        if "/" in self.prefix:
+            raise ValueError(
+                f"output.prefix={self.prefix} must be the start of a file name; the "
+                "folder is output.directory"
+            )
 
     @property
     def series(self) -> str:
