@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from dials_truncfix.correction.draw import radial_weights, replace_zeros
+from dials_truncfix.correction.draw import draw_zeros, replace_zeros
+from dials_truncfix.correction.mixture import linear_mixture
 from dials_truncfix.correction.quantiles import QuantileTables
+from dials_truncfix.correction.radial_grid import radial_grid
+from dials_truncfix.correction.zeros import find_zeros
 
 N_CELLS = 4096
 
@@ -174,13 +177,29 @@ def test_no_step_at_the_edges_of_annuli():
     assert np.abs(np.diff(profile, 2)).max() < 0.06
 
 
-def test_extrapolation_is_linear_and_bounded():
-    knots = np.array([1.0, 2.0, 4.0])
-    low, weight = radial_weights(knots, np.array([-9.0, 0.5, 1.5, 3.0, 5.0, 99.0]))
-    np.testing.assert_array_equal(low, [0, 0, 0, 1, 1, 1])
-    np.testing.assert_allclose(weight, [-2.0, -0.5, 0.5, 0.5, 1.5, 3.0])
-    single = radial_weights(np.array([3.0]), np.array([1.0, 9.0]))
-    np.testing.assert_array_equal(single, np.zeros((2, 2)))
+def test_given_uniforms_are_the_places_in_the_distribution():
+    image, eligible, radius = _image()
+    zeros = find_zeros(image, np.where(eligible, 0, -1).astype(np.int16))
+    grid = radial_grid(radius, 0.0, 180.0)
+    mixture = linear_mixture(TABLES.radius, grid.radius)
+    keys = {"seed": 1, "image_number": 1}
+
+    def draw(uniforms):
+        drawn = draw_zeros(
+            image, zeros, grid.node, TABLES, mixture, uniforms=uniforms, **keys
+        )
+        return drawn.ravel()[zeros]
+
+    generator = np.random.default_rng(5)
+    u = generator.uniform(size=len(zeros))
+    low, high = draw(0.9 * u), draw(0.9 * u + 0.1)
+    assert (low <= high).all()
+    assert (low < high).mean() > 0.2
+    independent = replace_zeros(image, eligible, radius, TABLES, **keys).ravel()[zeros]
+    scatter = independent.std() / np.sqrt(len(zeros))
+    assert abs(draw(u).mean() - independent.mean()) < 5 * scatter
+    with pytest.raises(ValueError, match="3 uniforms"):
+        draw(u[:3])
 
 
 def test_without_tables_or_zeros_nothing_changes():

@@ -8,8 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.correction.annuli import OUTSIDE
+from dials_truncfix.correction.mixture import (
+    LARGEST_EXTRAPOLATION,
+    NodeMixture,
+    linear_mixture,
+)
 from dials_truncfix.correction.quantiles import QuantileTables
-from dials_truncfix.correction.radial_grid import RadialGrid, radial_grid
+from dials_truncfix.correction.radial_grid import radial_grid
 from dials_truncfix.correction.random_bits import (
     further_bits,
     next_bits,
@@ -24,9 +29,6 @@ FloatArray = npt.NDArray[np.floating[Any]]
 _THRESHOLDS = {"round": 0.5, "floor": 1.0}
 # No camera reads so far below zero.
 _LOWEST = np.iinfo(np.int16).min
-# Beyond the outermost centroids the tables go on linearly for at most this many
-# centroid distances.
-_LARGEST_EXTRAPOLATION = 2.0
 # Pixels handled at once: a block's temporaries fit into the second-level cache.
 _BLOCK = 1 << 17
 
@@ -91,11 +93,13 @@ def replace_zeros(
             f"image {image.shape} and eligible {eligible.shape} differ in shape"
         )
     labels = np.where(eligible, np.int16(0), np.int16(OUTSIDE))
+    grid = radial_grid(radius, *_reach(tables))
     return draw_zeros(
         image,
         find_zeros(image, labels),
-        radial_grid(radius, *_reach(tables)),
+        grid.node,
         tables,
+        linear_mixture(tables.radius, grid.radius),
         seed=seed,
         image_number=image_number,
         assign=assign,
@@ -109,24 +113,26 @@ def _reach(tables: QuantileTables) -> tuple[float, float]:
     if len(knots) < 2:
         return (float(knots[0]),) * 2 if len(knots) else (0.0, 0.0)
     return (
-        float(knots[0] - _LARGEST_EXTRAPOLATION * (knots[1] - knots[0])),
-        float(knots[-1] + _LARGEST_EXTRAPOLATION * (knots[-1] - knots[-2])),
+        float(knots[0] - LARGEST_EXTRAPOLATION * (knots[1] - knots[0])),
+        float(knots[-1] + LARGEST_EXTRAPOLATION * (knots[-1] - knots[-2])),
     )
 
 
 def draw_zeros(
     image: IntArray,
     zeros: npt.NDArray[np.intp],
-    grid: RadialGrid,
+    node: npt.NDArray[np.unsignedinteger[Any]],
     tables: QuantileTables,
+    mixture: NodeMixture,
     *,
     seed: int,
     image_number: int,
     assign: str = "random",
     rounding: str = "round",
+    uniforms: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.int32]:
     """
-    Replace zeros that have been found before; `replace_zeros` explains it.
+    Replace zeros that have been found before, each by the law of its node.
 
     Parameters
     ----------
@@ -134,10 +140,17 @@ def draw_zeros(
         Recorded values, ADU.
     zeros : ndarray, shape (n,), intp
         Ascending indices of the pixels to replace.
-    grid : RadialGrid
-        Radii at which the tables are interpolated, in their unit.
-    tables, seed, image_number, assign, rounding
+    node : ndarray, shape (ny, nx), unsigned integer
+        Node of each pixel.
+    tables : QuantileTables
+        Rows of quantiles, ADU; without rows the image is returned as it is.
+    mixture : NodeMixture
+        What the rows contribute to each node.
+    seed, image_number, assign, rounding
         As for `replace_zeros`.
+    uniforms : ndarray, shape (n,), float64, optional
+        Place of each zero in its distribution, 0 < u < 1, where the draws shall not
+        be independent.
 
     Returns
     -------
@@ -146,46 +159,52 @@ def draw_zeros(
     Raises
     ------
     ValueError
-        As for `replace_zeros`.
+        As for `replace_zeros`, and if there is not one uniform for each zero.
     """
-    if image.shape != grid.node.shape:
-        raise ValueError(
-            f"image {image.shape} and radius {grid.node.shape} differ in shape"
-        )
+    if image.shape != node.shape:
+        raise ValueError(f"image {image.shape} and nodes {node.shape} differ in shape")
     _check(tables, seed, assign, rounding)
+    if uniforms is not None and uniforms.shape != zeros.shape:
+        raise ValueError(f"{len(uniforms)} uniforms for {len(zeros)} zeros")
     result = image.astype(np.int32, order="C")
     if len(tables.radius) == 0 or len(zeros) == 0:
         return result
-    levels = _levels(tables.coarse, tables, grid.radius)
+    levels = _levels(tables.coarse, tables.threshold, mixture)
     expected = assign == "expected"
-    mean = _means(levels, tables, grid.radius) if expected else np.empty(0)
+    mean = _means(levels, tables, mixture) if expected else np.empty(0)
     generator = start_stream(seed, image_number, 0)
-    flat, node = result.ravel(), grid.node.ravel()
+    flat, nodes = result.ravel(), node.ravel()
     lowest_cell: list[npt.NDArray[np.intp]] = []
     starts = range(0, flat.size, _BLOCK)
     ends = np.searchsorted(zeros, [*starts, flat.size])
     for number, start in enumerate(starts):
-        bits = next_bits(generator, min(_BLOCK, flat.size - start))
-        mine = zeros[ends[number] : ends[number + 1]]
-        bits = bits.take(mine - start)
+        part = slice(ends[number], ends[number + 1])
+        mine = zeros[part]
+        if uniforms is None:
+            bits = next_bits(generator, min(_BLOCK, flat.size - start))
+            bits = bits.take(mine - start)
+        else:
+            bits = (uniforms[part] * 65536.0).astype(np.uint16)
         if expected:
-            flat[mine] = np.floor(mean[node.take(mine)] + (bits + 0.5) / 65536.0)
+            flat[mine] = np.floor(mean[nodes.take(mine)] + (bits + 0.5) / 65536.0)
             continue
         cell = bits.astype(np.uint32)
         cell *= np.uint32(levels.shape[1])
         cell >>= np.uint32(16)
-        lowest_cell.append(mine[cell == 0])
-        row = node.take(mine).astype(np.uint32)
+        lowest_cell.append(np.flatnonzero(cell == 0) + ends[number])
+        row = nodes.take(mine).astype(np.uint32)
         row *= np.uint32(levels.shape[1])
         row += cell
         flat[mine] = levels.ravel().take(row)
     if not expected:
         rare = np.concatenate(lowest_cell)
-        flat[rare] = _tail_values(
-            tables,
-            grid.radius[node.take(rare)],
-            further_bits(seed, image_number, rare),
+        which = zeros[rare]
+        depth = (
+            further_bits(seed, image_number, which) * 2.0**-64
+            if uniforms is None
+            else uniforms[rare] * levels.shape[1]
         )
+        flat[which] = _tail_values(tables, mixture, nodes.take(which), depth)
     return result
 
 
@@ -217,37 +236,40 @@ def _check(tables: QuantileTables, seed: int, assign: str, rounding: str) -> Non
 
 
 def _levels(
-    quantiles: npt.NDArray[np.float32],
-    tables: QuantileTables,
-    node_radius: npt.NDArray[np.float64],
+    quantiles: npt.NDArray[np.float32], threshold: float, mixture: NodeMixture
 ) -> npt.NDArray[np.int16]:
     """
-    Interpolate a whole table in the radius and round as the camera would have.
+    Interpolate a whole table at the nodes and round as the camera would have.
 
     Parameters
     ----------
     quantiles : ndarray, shape (n_rows, n), float32
         One of the tables, ADU.
-    tables : QuantileTables
-        Radii and threshold.
-    node_radius : ndarray, shape (n_nodes,)
-        Where to interpolate.
+    threshold : float
+        Of the tables, ADU.
+    mixture : NodeMixture
+        Rows and weights of the nodes.
 
     Returns
     -------
     ndarray, shape (n_nodes, n), int16
         Never positive, ADU; so narrow that all of it stays in the cache.
     """
-    low, weight = radial_weights(tables.radius, node_radius)
-    high = np.minimum(low + 1, len(quantiles) - 1)
-    x = quantiles[high] - quantiles[low]
-    x *= weight.astype(np.float32)[:, None]
-    x += quantiles[low]
-    return _rounded(x, tables.threshold)
+    weights = mixture.weights.astype(np.float32)
+    x = quantiles[mixture.rows[:, 0]]
+    x *= weights[:, :1]
+    for k in range(1, weights.shape[1]):
+        term = quantiles[mixture.rows[:, k]]
+        term *= weights[:, k : k + 1]
+        x += term
+    return _rounded(x, threshold)
 
 
 def _tail_values(
-    tables: QuantileTables, at: FloatArray, bits: npt.NDArray[np.uint64]
+    tables: QuantileTables,
+    mixture: NodeMixture,
+    node: npt.NDArray[np.unsignedinteger[Any]],
+    depth: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.int16]:
     """
     Draw from the magnified lowest cell of the tables.
@@ -256,32 +278,30 @@ def _tail_values(
     ----------
     tables : QuantileTables
         Quantiles.
-    at : ndarray, shape (n,)
-        Radii of the pixels.
-    bits : ndarray, shape (n,), uint64
-        Random bits of the pixels.
+    mixture : NodeMixture
+        Rows and weights of the nodes.
+    node : ndarray, shape (n,), unsigned integer
+        Nodes of the pixels.
+    depth : ndarray, shape (n,), float64
+        Place of each pixel in the lowest cell, 0 <= depth < 1.
 
     Returns
     -------
     ndarray, shape (n,), int16
         Never positive, ADU.
     """
-    low, weight = radial_weights(tables.radius, at)
-    high = np.minimum(low + 1, len(tables.tail) - 1)
-    n_cells = np.uint64(tables.tail.shape[1])
-    cell = (((bits >> np.uint64(32)) * n_cells) >> np.uint64(32)).astype(np.int64)
-    x = tables.tail[low, cell]
-    x = x + (tables.tail[high, cell] - x) * weight.astype(np.float32)
-    return _rounded(x, tables.threshold)
+    n_cells = tables.tail.shape[1]
+    cell = np.minimum((depth * n_cells).astype(np.intp), n_cells - 1)
+    rows = mixture.rows[node]
+    x = (tables.tail[rows, cell[:, None]] * mixture.weights[node]).sum(axis=1)
+    return _rounded(x.astype(np.float32), tables.threshold)
 
 
 def _means(
-    levels: npt.NDArray[np.int16],
-    tables: QuantileTables,
-    node_radius: npt.NDArray[np.float64],
+    levels: npt.NDArray[np.int16], tables: QuantileTables, mixture: NodeMixture
 ) -> npt.NDArray[np.float64]:
     """
-    Average the values that `replace_zeros` would draw.
+    Average the values that would be drawn at each node.
 
     Parameters
     ----------
@@ -289,15 +309,15 @@ def _means(
         From `_levels` of the coarse table, ADU.
     tables : QuantileTables
         Quantiles.
-    node_radius : ndarray, shape (n_nodes,)
-        Radii of the rows of `levels`.
+    mixture : NodeMixture
+        Rows and weights of the nodes.
 
     Returns
     -------
     ndarray, shape (n_nodes,), float64
         Never positive, ADU.
     """
-    tail = _levels(tables.tail, tables, node_radius)
+    tail = _levels(tables.tail, tables.threshold, mixture)
     total = levels[:, 1:].sum(axis=1, dtype=np.float64) + tail.mean(axis=1)
     return np.asarray(total / levels.shape[1])
 
@@ -308,30 +328,3 @@ def _rounded(x: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.int
     np.floor(x, out=x)
     np.clip(x, np.float32(_LOWEST), np.float32(0.0), out=x)
     return x.astype(np.int16)
-
-
-def radial_weights(
-    knots: FloatArray, at: FloatArray
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """
-    Linear interpolation between knots, and extrapolation of bounded length.
-
-    Parameters
-    ----------
-    knots : ndarray, shape (n_knots,)
-        Ascending radii.
-    at : ndarray, shape (n,)
-        Where to interpolate.
-
-    Returns
-    -------
-    tuple of ndarray
-        Index of the lower knot, at most ``n_knots - 2``, and weight of the upper
-        one, below 0 or above 1 outside; both 0 for a single knot.
-    """
-    if len(knots) < 2:
-        return np.zeros(len(at), dtype=np.int64), np.zeros(len(at))
-    low = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
-    weight = (at - knots[low]) / (knots[low + 1] - knots[low])
-    beyond = _LARGEST_EXTRAPOLATION
-    return low, np.asarray(np.clip(weight, -beyond, 1.0 + beyond), dtype=np.float64)

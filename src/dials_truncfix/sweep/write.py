@@ -7,20 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import dials_truncfix
 from dials_truncfix import compat
-from dials_truncfix.correction.annuli import Annuli
-from dials_truncfix.correction.draw import draw_zeros
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.gain import NoiseProfile, noise_profile
-from dials_truncfix.correction.quantiles import (
-    QuantileTables,
-    conditional_tables,
-    mean_preserving_knots,
-)
-from dials_truncfix.correction.zeros import find_zeros, radial_moments
 from dials_truncfix.io import cbf, smv
 from dials_truncfix.io.corrected_header import (
     CorrectedHeader,
@@ -28,12 +19,11 @@ from dials_truncfix.io.corrected_header import (
     format_smv_header,
     make_header,
 )
+from dials_truncfix.sweep.correct import IntArray, corrected_pixels
 from dials_truncfix.sweep.measure import ImageFits, MeasureTask, fit_frame
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.source import Frame, SweepSource
 from dials_truncfix.sweep.work import SweepWork, unpack
-
-IntArray = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -134,62 +124,6 @@ def fit_and_write_images(task: FitAndWriteTask) -> list[ImageFits]:
         _write(work, index, frame, pixels, path, task.destination)
         fitted.append(image)
     return fitted
-
-
-def corrected_pixels(
-    work: SweepWork,
-    index: int,
-    frame: Frame,
-    annuli: Annuli,
-    fits: RingFits | None,
-    assign: str | None = None,
-) -> IntArray:
-    """Replace the zeros of one image.
-
-    Parameters
-    ----------
-    work : SweepWork
-        The sweep.
-    index : int
-        Position of the image.
-    frame : Frame
-        The image.
-    annuli : Annuli
-        Its annuli.
-    fits : RingFits or None
-        Fits of its annuli. None leaves the pixels as they are.
-    assign : {'random', 'expected'}, optional
-        What a zero becomes, if not what the options of the sweep say.
-
-    Returns
-    -------
-    ndarray, shape (slow, fast), int32
-        ADU. Where there is nothing to replace, the very pixels of the frame.
-    """
-    if fits is None or not fits.fitted.any():
-        return frame.pixels
-    zeros = find_zeros(frame.pixels, annuli.labels)
-    if not len(zeros):
-        return frame.pixels
-    return draw_zeros(
-        frame.pixels,
-        zeros,
-        work.grid,
-        _tables(work, annuli, zeros, fits),
-        seed=work.options.seed,
-        image_number=work.source.numbers[index],
-        assign=assign or work.options.assign,
-        rounding=work.options.rounding,
-    )
-
-
-def _tables(
-    work: SweepWork, annuli: Annuli, zeros: npt.NDArray[np.intp], fits: RingFits
-) -> QuantileTables:
-    """Quantile tables whose average over the zeros of each annulus is its fit's."""
-    centroid, deviation = radial_moments(zeros, annuli, work.radius)
-    tables = conditional_tables(fits, centroid)
-    return mean_preserving_knots(tables, deviation[fits.fitted])
 
 
 def image_header(
