@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_banded
 
 from dials_truncfix.correction.distributions import Distribution, distribution
 from dials_truncfix.correction.fit import RingFits
@@ -143,10 +144,10 @@ def mean_preserving_knots(
         )
     if n_rows < 3:
         return tables
-    matrix = _averaging_matrix(tables.radius, deviation)
-    # Column by column: the inverse in one go wakes the threads of OpenBLAS, which
-    # then wait busily for longer than the rest of an image takes.
-    inverse = np.stack([np.linalg.solve(matrix, unit) for unit in np.eye(n_rows)], 1)
+    # Solvers for general matrices wake the threads of OpenBLAS, which then wait busily
+    # for longer than the rest of an image takes; LAPACK's for tridiagonal ones does not.
+    bands = _averaging_bands(tables.radius, deviation)
+    inverse = solve_banded((1, 1), bands, np.eye(n_rows))
     n = tables.coarse.shape[1]
     both = np.concatenate((tables.tail, tables.coarse), axis=1)
     knots = np.zeros_like(both)
@@ -161,17 +162,21 @@ def mean_preserving_knots(
     )
 
 
-def _averaging_matrix(radius: Array, deviation: Array) -> Array:
-    """Return the average weight of each knot (column) in each ring (row)."""
-    n_rows = len(radius)
-    matrix = np.eye(n_rows)
-    for row in range(1, n_rows - 1):
-        for neighbour in (row - 1, row + 1):
-            weight = 0.5 * deviation[row] / abs(radius[neighbour] - radius[row])
-            weight = min(weight, _LARGEST_OFF_DIAGONAL)
-            matrix[row, neighbour] = weight
-            matrix[row, row] -= weight
-    return matrix
+def _averaging_bands(radius: Array, deviation: Array) -> Array:
+    """Return the average weight of each knot in each ring, as `solve_banded` wants it.
+
+    Row 1 holds the diagonal, rows 0 and 2 the diagonals above and below it.
+    """
+    step = np.diff(radius)
+    half = 0.5 * deviation[1:-1]
+    outward = np.minimum(half / step[1:], _LARGEST_OFF_DIAGONAL)
+    inward = np.minimum(half / step[:-1], _LARGEST_OFF_DIAGONAL)
+    bands = np.zeros((3, len(radius)))
+    bands[0, 2:] = outward
+    bands[1] = 1.0
+    bands[1, 1:-1] -= outward + inward
+    bands[2, :-2] = inward
+    return bands
 
 
 def _invert(
