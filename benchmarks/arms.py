@@ -12,14 +12,15 @@ from stock_dials import Processed, process, run
 from dials.array_family import flex
 from dxtbx.model.experiment_list import ExperimentList
 
-from dials_truncfix.simulate.compare import (
+from dials_truncfix.compare.agreement import (
     Agreement,
     capture,
     intensity_bins,
     resolution_bins,
     slope_ratio,
 )
-from dials_truncfix.simulate.matching import match, spot_finding
+from dials_truncfix.compare.matching import match
+from dials_truncfix.compare.spots import spot_finding
 from dials_truncfix.simulate.truth import Truth, load_truth
 
 ARMS = ("truncated", "corrected", "untruncated")

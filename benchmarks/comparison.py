@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from arms import ArmResult
 
-from dials_truncfix.simulate.compare import Agreement
+from dials_truncfix.compare.agreement import Agreement
 
 
 def comparison_rows(results: list[ArmResult]) -> tuple[list[str], list[list[str]]]:

@@ -10,8 +10,9 @@ from dials.array_family import flex
 from dxtbx import flumpy
 from dxtbx.model import Crystal
 
-from dials_truncfix.simulate import compare
-from dials_truncfix.simulate.matching import match, setting_change, spot_finding
+from dials_truncfix.compare import agreement
+from dials_truncfix.compare.matching import match
+from dials_truncfix.compare.spots import spot_finding
 from dials_truncfix.simulate.truth import Truth, load_truth, save_truth
 
 # another setting of a tetragonal crystal, -h k -l
@@ -68,16 +69,11 @@ def integrated(truth, factor=0.9, noise=2.0, shift=0.0):
     return table, whole
 
 
-def test_the_change_of_setting_is_found(truth, indexed, small_sweep):
-    assert np.array_equal(setting_change(truth, indexed), OPERATOR)
-    assert np.array_equal(setting_change(truth, small_sweep.experiment), np.eye(3))
-
-
 def test_another_lattice_is_refused(truth, indexed):
     a, b, c = indexed.crystal.get_real_space_vectors()
     indexed.crystal = Crystal(a, b, 1.3 * np.array(c), "P1")
     with pytest.raises(ValueError, match="not the one simulated"):
-        setting_change(truth, indexed)
+        match(truth, indexed, integrated(truth)[0])
 
 
 @pytest.mark.parametrize("column", ["sum", "prf"])
@@ -89,27 +85,27 @@ def test_intensities_are_matched_in_electrons(truth, indexed, column):
     assert np.allclose(matched.observed, 0.9 * matched.expected, atol=10)
     assert np.allclose(matched.sigma, 2.0)
     assert np.array_equal(matched.row, np.flatnonzero(whole & ~truth.shadowed))
-    assert compare.capture(matched) == pytest.approx(0.9, abs=1e-3)
+    assert agreement.capture(matched) == pytest.approx(0.9, abs=1e-3)
 
 
 def test_figures_of_agreement(truth, indexed):
     matched = match(truth, indexed, integrated(truth, factor=1.0, shift=-5.0)[0])
-    for item in compare.intensity_bins(matched, captured=1.0):
+    for item in agreement.intensity_bins(matched, captured=1.0):
         assert item.bias == pytest.approx(-5, abs=4 * item.bias_error)
         assert item.z_sd == pytest.approx(1, abs=0.15)
-    shells = compare.resolution_bins(matched, limits=(20.0, 4.0, 2.0))
+    shells = agreement.resolution_bins(matched, limits=(20.0, 4.0, 2.0))
     assert [item.n for item in shells] == [
         len(matched.between(20, 4)),
         len(matched.between(4, 2)),
     ]
     assert all(item.correlation > 0.99 for item in shells)
     # what is subtracted from all costs weak reflections the most
-    assert compare.slope_ratio(matched, (20, 4), (2.2, 1.5)) > 1.005
+    assert agreement.slope_ratio(matched, (20, 4), (2.2, 1.5)) > 1.005
 
 
 def test_small_sets_have_no_figures(truth, indexed):
     matched = match(truth, indexed, integrated(truth)[0]).between(1e-3, 1e-4)
-    result = compare.agreement(matched, 0, 0)
+    result = agreement.agreement(matched, 0, 0)
     assert result.n == 0
     assert np.isnan(result.slope)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dials_truncfix.simulate.matching import Matched
+from dials_truncfix.compare.matching import Matched
 
 #: Resolution limits of `resolution_bins`, Å.
 RESOLUTION_LIMITS = (20.0, 4.0, 3.0, 2.2, 1.8, 1.65, 1.5)

@@ -1,0 +1,1 @@
+"""Integrated reflections before and after the correction, and against the truth."""
