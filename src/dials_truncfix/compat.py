@@ -289,6 +289,64 @@ def models_from_dict(
     )
 
 
+def is_electron_beam(beam: Any) -> bool:
+    """Whether a beam is one of electrons, by its probe or, without one, its wavelength.
+
+    Parameters
+    ----------
+    beam : dxtbx.model.Beam
+        With one wavelength.
+    """
+    probe = electron_probe()
+    if probe is not None and beam.get_probe() == probe:
+        return True
+    return bool(beam.get_wavelength() < _LONGEST_ELECTRON_WAVELENGTH)
+
+
+def scan_to_dict(scan: Any) -> dict[str, Any]:
+    """Describe a whole scan in words that do not change between releases.
+
+    Parameters
+    ----------
+    scan : dxtbx.model.Scan
+        Scan of a sweep.
+
+    Returns
+    -------
+    dict
+        For `scan_from_dict`; angles in degrees, times in s.
+    """
+    return {
+        "image_range": list(scan.get_image_range()),
+        "oscillation": list(scan.get_oscillation(deg=True)),
+        "exposure_times": list(scan.get_exposure_times()),
+        "epochs": list(scan.get_epochs()),
+    }
+
+
+def scan_from_dict(plain: dict[str, Any]) -> Any:
+    """Inverse of `scan_to_dict`.
+
+    Parameters
+    ----------
+    plain : dict
+        From `scan_to_dict`.
+
+    Returns
+    -------
+    dxtbx.model.Scan
+        Its batches are numbered as slices of sequences need them.
+    """
+    first, last = plain["image_range"]
+    return make_scan(
+        (int(first), int(last)),
+        tuple(plain["oscillation"]),
+        plain["exposure_times"],
+        plain["epochs"],
+        int(first) - 1,
+    )
+
+
 def format_is_registered(name: str) -> bool:
     """Whether a format class of this name is installed."""
     from dxtbx.format.Registry import get_format_class_index

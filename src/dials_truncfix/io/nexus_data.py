@@ -1,0 +1,171 @@
+"""Data files of NeXus output: some images each, every image one chunk.
+
+A chunk that is a whole image is decompressed once when the image is read. The filters
+are those of HDF5 itself, or that of the Python package hdf5plugin.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from dials_truncfix.io.atomic import PathLike, atomic_write
+
+IntArray = npt.NDArray[np.int32]
+
+#: Where the images are, in the data files and in the master.
+DATASET = "/entry/data/data"
+COMPRESSIONS = ("gzip", "bitshuffle", "none")
+
+_BITSHUFFLE = 32008
+# Block size chosen by the filter, and LZ4 behind the shuffle.
+_BITSHUFFLE_LZ4 = (0, 2)
+# Level 1, and no shuffle: the bytes above the lowest are runs of the sign, which
+# DEFLATE packs better where they stand. More effort takes time and saves little.
+_GZIP_LEVEL = 1
+
+
+def check_compression(compression: str) -> None:
+    """Make sure that images can be compressed so.
+
+    Parameters
+    ----------
+    compression : {'gzip', 'bitshuffle', 'none'}
+        Of the data files.
+
+    Raises
+    ------
+    ValueError
+        If it is another word, or the filter is not installed.
+    """
+    _filter(compression)
+
+
+def write_images(
+    path: PathLike,
+    images: Iterable[IntArray],
+    shape: tuple[int, int, int],
+    compression: str = "gzip",
+) -> None:
+    """Write a data file.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        File to write.
+    images : iterable of ndarray of int32, shape (ny, nx)
+        Pixels; one image is held at a time.
+    shape : tuple of int
+        Number of images, ny, nx.
+    compression : {'gzip', 'bitshuffle', 'none'}
+        How each image is compressed.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    ValueError
+        As `check_compression`.
+    """
+    options = _filter(compression)
+    try:
+        with atomic_write(path) as stream, h5py.File(stream.name, "w") as file:
+            entry = file.create_group("entry")
+            entry.attrs["NX_class"] = "NXentry"
+            data = entry.create_group("data")
+            data.attrs["NX_class"] = "NXdata"
+            data.attrs["signal"] = "data"
+            pixels = data.create_dataset(
+                "data", shape, "<i4", chunks=(1, *shape[1:]), **options
+            )
+            for position, image in enumerate(images):
+                pixels[position] = image
+    except RuntimeError as error:
+        # HDF5 finds out when it closes the file that the disk is full
+        raise OSError(errno.EIO, str(error), os.fspath(path)) from None
+
+
+def read_image(path: PathLike, position: int) -> IntArray:
+    """Read one image of a data file.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Data file.
+    position : int
+        Place of the image in the file, from 0.
+
+    Returns
+    -------
+    ndarray of int32, shape (ny, nx)
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or damaged, or its filter is not installed.
+    """
+    name = os.fspath(path)
+    try:
+        with h5py.File(path, "r") as file:
+            data = file[DATASET]
+            if _uses_bitshuffle(data):
+                _need_bitshuffle(f"{name} is compressed with bitshuffle, which")
+            pixels: IntArray = data[position]
+    except FileNotFoundError:
+        raise ValueError(
+            f"{name} is missing: put it back beside its master file, or run "
+            "dials.truncfix again"
+        ) from None
+    except (OSError, KeyError, RuntimeError, TypeError, IndexError) as error:
+        raise ValueError(
+            f"{name} is damaged ({_reason(error)}): copy it or run dials.truncfix again"
+        ) from None
+    if pixels.ndim != 2 or pixels.dtype != np.int32:
+        raise ValueError(f"{name} holds no images of 32-bit integers")
+    return pixels
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip("'\"").splitlines()[0] if str(error) else "no reason given"
+
+
+def _filter(compression: str) -> dict[str, Any]:
+    """Options of h5py for a compression."""
+    if compression not in COMPRESSIONS:
+        raise ValueError(
+            f"compression {compression} is none of {', '.join(COMPRESSIONS)}"
+        )
+    if compression == "gzip":
+        return {"compression": "gzip", "compression_opts": _GZIP_LEVEL}
+    if compression == "bitshuffle":
+        _need_bitshuffle("output.compression=bitshuffle")
+        return {"compression": _BITSHUFFLE, "compression_opts": _BITSHUFFLE_LZ4}
+    return {}
+
+
+def _uses_bitshuffle(data: Any) -> bool:
+    filters = data.id.get_create_plist()
+    codes = [filters.get_filter(i)[0] for i in range(filters.get_nfilters())]
+    return _BITSHUFFLE in codes
+
+
+def _need_bitshuffle(what: str) -> None:
+    """Raise a ValueError when HDF5 does not find the filter."""
+    if h5py.h5z.filter_avail(_BITSHUFFLE):
+        return
+    try:
+        # importing it tells HDF5 where its filters are
+        import hdf5plugin  # noqa: F401
+    except ImportError:
+        pass
+    if not h5py.h5z.filter_avail(_BITSHUFFLE):
+        raise ValueError(
+            f"{what} needs the Python package hdf5plugin with this filter: install it, "
+            "or write the images with output.compression=gzip"
+        )
