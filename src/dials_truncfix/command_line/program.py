@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from dials.util import Sorry, log
@@ -59,6 +59,34 @@ def parse_arguments(
     Sorry
         About the first argument that cannot be understood, in one sentence.
     """
+    params, options, unread = parse_with_files(parser, args, phil)
+    for file in unread:
+        raise Sorry(_reason(file))
+    return params, options
+
+
+def parse_with_files(
+    parser: ArgumentParser, args: Sequence[str] | None, phil: Any
+) -> tuple[Any, Any, list[str]]:
+    """Parse a command line that may name files which the parser does not read.
+
+    Parameters
+    ----------
+    parser, args, phil
+        As for `parse_arguments`.
+
+    Returns
+    -------
+    params, options
+        Extracted phil parameters and other options.
+    files : list of str
+        Existing files that were not read, in order.
+
+    Raises
+    ------
+    Sorry
+        About the first argument that is neither a parameter nor a file.
+    """
     try:
         # the parser passes over arguments that are neither parameters nor files
         _, _, files = parser.parse_args(args, return_unhandled=True, quick_parse=True)
@@ -71,10 +99,8 @@ def parse_arguments(
         raise Sorry(str(error)) from None
     except OSError as error:
         raise Sorry(explain(error, "the files given")) from None
-    for file in unread:
-        raise Sorry(_reason(file))
     _check_values(phil, params)
-    return params, options
+    return params, options, unread
 
 
 def _check_values(phil: Any, params: Any) -> None:
@@ -194,6 +220,24 @@ def keep_inputs(params: Any, outputs: Sequence[str | None]) -> None:
     Sorry
         About the first file that would be lost.
     """
+    keep_files(_input_files(params.input.experiments), outputs)
+
+
+def keep_files(inputs: Iterable[str], outputs: Sequence[str | None]) -> None:
+    """Refuse outputs that are inputs, and two outputs in one file.
+
+    Parameters
+    ----------
+    inputs : iterable of str
+        Files that are read.
+    outputs : sequence of str or None
+        Files to write.
+
+    Raises
+    ------
+    Sorry
+        About the first file that would be lost.
+    """
     written = [path for path in outputs if path is not None]
     for i, path in enumerate(written):
         if os.path.abspath(path) in map(os.path.abspath, written[:i]):
@@ -201,7 +245,7 @@ def keep_inputs(params: Any, outputs: Sequence[str | None]) -> None:
     in_the_way = {_identity(path): path for path in written if os.path.exists(path)}
     if not in_the_way:
         return
-    for path in _input_files(params.input.experiments):
+    for path in inputs:
         if os.path.exists(path) and _identity(path) in in_the_way:
             raise Sorry(
                 f"{in_the_way[_identity(path)]} is an input and would be overwritten: "
