@@ -177,14 +177,15 @@ def test_no_step_at_the_edges_of_annuli():
 
 def test_given_uniforms_are_the_places_in_the_distribution():
     image, eligible, radius = _image()
-    zeros = find_zeros(image, np.where(eligible, 0, -1).astype(np.int16))
+    labels = np.where(eligible, 0, -1).astype(np.int16)
+    zeros = find_zeros(image, labels)
     grid = radial_grid(radius, 0.0, 180.0)
     mixture = linear_mixture(TABLES.radius, grid.radius)
     keys = {"seed": 1, "image_number": 1}
 
     def draw(uniforms):
         drawn = draw_zeros(
-            image, zeros, grid.node, TABLES, mixture, uniforms=uniforms, **keys
+            image, labels, grid.node, TABLES, mixture, uniforms=uniforms, **keys
         )
         return drawn.ravel()[zeros]
 

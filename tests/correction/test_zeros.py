@@ -36,11 +36,11 @@ def test_finds_every_zero_of_the_annuli_and_no_other(image):
     np.testing.assert_array_equal(find_zeros(pixels, labels), expected)
 
 
-@pytest.mark.parametrize("every, tolerance", [(1, 3e-3), (100, 1e-12)])
-def test_moments_of_the_radius_are_those_of_each_annulus(image, every, tolerance):
-    pixels, labels, radius = image
-    zeros = find_zeros(pixels, labels)[::every]
-    mean, deviation = radial_moments(zeros, annuli(labels), radius)
+@pytest.mark.parametrize("n_rows, tolerance", [(701, 6e-3), (40, 1e-12)])
+def test_moments_of_the_radius_are_those_of_each_annulus(image, n_rows, tolerance):
+    pixels, labels, radius = (values[:n_rows] for values in image)
+    zeros = find_zeros(pixels, labels)
+    mean, deviation = radial_moments(pixels, annuli(labels), radius)
     ring, at = labels.ravel()[zeros], radius.ravel()[zeros].astype(np.float64)
     for number in range(N_RINGS):
         mine = at[ring == number]
@@ -54,9 +54,9 @@ def test_moments_of_the_radius_are_those_of_each_annulus(image, every, tolerance
 
 def test_an_image_without_zeros_has_none(image):
     _, labels, radius = image
-    zeros = find_zeros(np.ones(labels.shape, np.int32), labels)
-    assert len(zeros) == 0
-    mean, deviation = radial_moments(zeros, annuli(labels), radius)
+    ones = np.ones(labels.shape, np.int32)
+    assert len(find_zeros(ones, labels)) == 0
+    mean, deviation = radial_moments(ones, annuli(labels), radius)
     np.testing.assert_array_equal(mean, annuli(labels).radius)
     assert not deviation.any()
 

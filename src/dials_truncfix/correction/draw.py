@@ -20,7 +20,7 @@ from dials_truncfix.correction.random_bits import (
     next_bits,
     start_stream,
 )
-from dials_truncfix.correction.zeros import find_zeros
+from dials_truncfix.correction.zeros import zeros_of_block
 
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
@@ -96,7 +96,7 @@ def replace_zeros(
     grid = radial_grid(radius, *_reach(tables))
     return draw_zeros(
         image,
-        find_zeros(image, labels),
+        labels,
         grid.node,
         tables,
         linear_mixture(tables.radius, grid.radius),
@@ -120,7 +120,7 @@ def _reach(tables: QuantileTables) -> tuple[float, float]:
 
 def draw_zeros(
     image: IntArray,
-    zeros: npt.NDArray[np.intp],
+    labels: npt.NDArray[np.int16],
     node: npt.NDArray[np.unsignedinteger[Any]],
     tables: QuantileTables,
     mixture: NodeMixture,
@@ -132,14 +132,14 @@ def draw_zeros(
     uniforms: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.int32]:
     """
-    Replace zeros that have been found before, each by the law of its node.
+    Replace the zeros of the regions of an image, each by the law of its node.
 
     Parameters
     ----------
     image : ndarray, shape (ny, nx), integer
         Recorded values, ADU.
-    zeros : ndarray, shape (n,), intp
-        Ascending indices of the pixels to replace.
+    labels : ndarray, shape (ny, nx), integer
+        Region of each pixel; pixels with a negative label stay as they are.
     node : ndarray, shape (ny, nx), unsigned integer
         Node of each pixel.
     tables : QuantileTables
@@ -149,8 +149,8 @@ def draw_zeros(
     seed, image_number, assign, rounding
         As for `replace_zeros`.
     uniforms : ndarray, shape (n,), float64, optional
-        Place of each zero in its distribution, 0 < u < 1, where the draws shall not
-        be independent.
+        Place in its distribution of each zero that `find_zeros` finds, 0 < u < 1,
+        where the draws shall not be independent.
 
     Returns
     -------
@@ -161,49 +161,54 @@ def draw_zeros(
     ValueError
         As for `replace_zeros`, and if there is not one uniform for each zero.
     """
-    if image.shape != node.shape:
-        raise ValueError(f"image {image.shape} and nodes {node.shape} differ in shape")
+    if not image.shape == labels.shape == node.shape:
+        raise ValueError(
+            f"image {image.shape}, labels {labels.shape} and nodes {node.shape} differ "
+            "in shape"
+        )
     _check(tables, seed, assign, rounding)
-    if uniforms is not None and uniforms.shape != zeros.shape:
-        raise ValueError(f"{len(uniforms)} uniforms for {len(zeros)} zeros")
+    if uniforms is not None:
+        n_zeros = int(np.count_nonzero((image == 0) & (labels >= 0)))
+        if uniforms.shape != (n_zeros,):
+            raise ValueError(f"{len(uniforms)} uniforms for {n_zeros} zeros")
     result = image.astype(np.int32, order="C")
-    if len(tables.radius) == 0 or len(zeros) == 0:
+    if len(tables.radius) == 0:
         return result
     levels = _levels(tables.coarse, tables.threshold, mixture)
-    expected = assign == "expected"
-    mean = _means(levels, tables, mixture) if expected else np.empty(0)
+    if assign == "expected":
+        mean = _means(levels, tables, mixture)
+    log2_cells = levels.shape[1].bit_length() - 1
+    flat, regions, nodes = result.ravel(), labels.ravel(), node.ravel()
     generator = start_stream(seed, image_number, 0)
-    flat, nodes = result.ravel(), node.ravel()
-    lowest_cell: list[npt.NDArray[np.intp]] = []
-    starts = range(0, flat.size, _BLOCK)
-    ends = np.searchsorted(zeros, [*starts, flat.size])
-    for number, start in enumerate(starts):
-        part = slice(ends[number], ends[number + 1])
-        mine = zeros[part]
+    deepest, ranks, n_drawn = [], [], 0
+    for start in range(0, flat.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        values = flat[block]
+        zeros = zeros_of_block(values, regions[block])
         if uniforms is None:
-            bits = next_bits(generator, min(_BLOCK, flat.size - start))
-            bits = bits.take(mine - start)
+            bits = next_bits(generator, len(values)).take(zeros)
         else:
-            bits = (uniforms[part] * 65536.0).astype(np.uint16)
-        if expected:
-            flat[mine] = np.floor(mean[nodes.take(mine)] + (bits + 0.5) / 65536.0)
-            continue
-        cell = bits.astype(np.uint32)
-        cell *= np.uint32(levels.shape[1])
-        cell >>= np.uint32(16)
-        lowest_cell.append(np.flatnonzero(cell == 0) + ends[number])
-        row = nodes.take(mine).astype(np.uint32)
-        row *= np.uint32(levels.shape[1])
-        row += cell
-        flat[mine] = levels.ravel().take(row)
-    if not expected:
-        rare = np.concatenate(lowest_cell)
-        which = zeros[rare]
-        depth = (
-            further_bits(seed, image_number, which) * 2.0**-64
-            if uniforms is None
-            else uniforms[rare] * levels.shape[1]
-        )
+            u = uniforms[n_drawn : n_drawn + len(zeros)]
+            bits = (u * 65536.0).astype(np.uint16)
+        at = nodes[block].take(zeros)
+        if assign == "expected":
+            values[zeros] = np.floor(mean[at] + (bits + 0.5) / 65536.0)
+        else:
+            cell = bits >> np.uint16(16 - log2_cells)
+            lowest = np.flatnonzero(cell == 0)
+            deepest.append(zeros[lowest] + start)
+            ranks.append(lowest + n_drawn)
+            place = at.astype(np.uint32)
+            place <<= np.uint32(log2_cells)
+            place |= cell
+            values[zeros] = levels.ravel().take(place)
+        n_drawn += len(zeros)
+    if deepest:
+        which = np.concatenate(deepest)
+        if uniforms is None:
+            depth = further_bits(seed, image_number, which) * 2.0**-64
+        else:
+            depth = uniforms[np.concatenate(ranks)] * levels.shape[1]
         flat[which] = _tail_values(tables, mixture, nodes.take(which), depth)
     return result
 
@@ -231,6 +236,9 @@ def _check(tables: QuantileTables, seed: int, assign: str, rounding: str) -> Non
             f"tables with threshold {tables.threshold} do not belong to "
             f"rounding={rounding}"
         )
+    n_cells = tables.coarse.shape[1]
+    if n_cells & (n_cells - 1) or not 0 < n_cells <= 65536:
+        raise ValueError(f"{n_cells} cells of a table are no power of two up to 65536")
     if not 0 <= seed < 2**64:
         raise ValueError(f"the seed must be at least 0 and below 2**64, not {seed}")
 

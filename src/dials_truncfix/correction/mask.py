@@ -207,6 +207,9 @@ def _to_pixels(region: BoolArray, shape: tuple[int, ...], tile: int) -> BoolArra
         The shape asked for.
     """
     tile = min(tile, *shape)
-    pixels = np.repeat(np.repeat(region, tile, axis=1), tile, axis=0)
+    n_slow, n_fast = region.shape
+    pixels = np.zeros((n_slow * tile, n_fast * tile), dtype=bool)
+    # A view by tiles: only the few of the region are touched.
+    pixels.reshape(n_slow, tile, n_fast, tile).swapaxes(1, 2)[region] = True
     rest = [(0, n - m) for n, m in zip(shape, pixels.shape)]
     return pixels if pixels.shape == shape else np.pad(pixels, rest, mode="edge")

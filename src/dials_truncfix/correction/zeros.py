@@ -14,8 +14,9 @@ FloatArray = npt.NDArray[np.floating[Any]]
 
 # Pixels handled at once: a block's temporaries fit into the second-level cache.
 _BLOCK = 1 << 16
-# Evenly spread, they tell the mean radius in an annulus to a thousandth of its width.
-_ENOUGH_FOR_MOMENTS = 100_000
+# So many pixels tell the mean radius of the zeros of ten annuli to a hundredth of the
+# width of an annulus.
+_ENOUGH_FOR_MOMENTS = 200_000
 
 
 def find_zeros(image: IntArray, labels: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:
@@ -43,28 +44,47 @@ def find_zeros(image: IntArray, labels: npt.NDArray[np.int16]) -> npt.NDArray[np
         raise ValueError(
             f"image {image.shape} and labels {labels.shape} differ in shape"
         )
-    values, rings = image.ravel(), labels.ravel()
-    found = []
+    values, regions = image.ravel(), labels.ravel()
+    found = [np.empty(0, dtype=np.intp)]
     for start in range(0, values.size, _BLOCK):
         block = slice(start, start + _BLOCK)
-        zero = np.flatnonzero((values[block] == 0) & (rings[block] >= 0))
-        zero += start
-        found.append(zero)
-    return np.concatenate(found) if found else np.empty(0, dtype=np.intp)
+        found.append(zeros_of_block(values[block], regions[block]) + start)
+    return np.concatenate(found)
+
+
+def zeros_of_block(
+    values: IntArray, labels: npt.NDArray[np.int16]
+) -> npt.NDArray[np.intp]:
+    """
+    Find the zeros in a run of pixels; `find_zeros` for a part of an image.
+
+    Parameters
+    ----------
+    values, labels : ndarray, shape (n_pixels,), integer
+        Pixels, ADU, and their annuli.
+
+    Returns
+    -------
+    ndarray, shape (n,), intp
+        Ascending indices into the run.
+    """
+    zero = values == 0
+    zero &= labels >= 0
+    return np.flatnonzero(zero)
 
 
 def radial_moments(
-    zeros: npt.NDArray[np.intp], annuli: Annuli, radius: FloatArray
+    image: IntArray, annuli: Annuli, radius: FloatArray
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """
     Mean radius of the zeros of each annulus, and their mean distance from it.
 
-    Of more than 10⁵ zeros a part is used, evenly spread over the image.
+    Of large images some rows are used, evenly spread.
 
     Parameters
     ----------
-    zeros : ndarray, shape (n,), intp
-        From `find_zeros`.
+    image : ndarray, shape (ny, nx), integer
+        Recorded values, ADU.
     annuli : Annuli
         Annuli of the image.
     radius : ndarray, shape (ny, nx), float
@@ -77,9 +97,11 @@ def radial_moments(
     deviation : ndarray, shape (n_rings,), float64
         Mean absolute deviation; 0 in an annulus without zeros.
     """
-    some = zeros[:: max(len(zeros) // _ENOUGH_FOR_MOMENTS, 1)]
-    ring = annuli.labels.ravel().take(some)
-    at = radius.ravel().take(some).astype(np.float64)
+    rows = slice(None, None, max(image.size // _ENOUGH_FOR_MOMENTS, 1))
+    labels = annuli.labels[rows].ravel()
+    zeros = zeros_of_block(image[rows].ravel(), labels)
+    ring = labels.take(zeros)
+    at = radius[rows].ravel().take(zeros).astype(np.float64)
     count = np.bincount(ring, minlength=annuli.n_rings)
     mean = np.where(
         count > 0,

@@ -13,13 +13,14 @@ from dials_truncfix.io.atomic import PathLike, atomic_write
 from dials_truncfix.io.byte_offset import compress, decompress
 from dials_truncfix.io.cbf_header import (
     BINARY_START,
+    CHECK_SUM,
     CONVENTION,
     MAX_LINE,
     PADDING,
     SECTION,
     CBFHeader,
+    check_sum,
     format_header,
-    md5_text,
     parse_header,
 )
 
@@ -117,22 +118,23 @@ def read_compressed(path: PathLike) -> tuple[CBFHeader, bytes]:
     -------
     header : CBFHeader
     data : bytes
-        Compressed pixels, checked against their MD5 sum.
+        Compressed pixels, checked against their check sum.
 
     Raises
     ------
     ValueError
         If the file is not a byte-offset miniCBF image, if it is shorter than
-        it claims, or if its MD5 sum is wrong.
+        it claims, or if its check sum is wrong.
     """
     header = read_checked_header(path)
     with open(path, "rb") as stream:
         stream.seek(header.data_offset)
         data = stream.read(header.n_bytes)
-    claimed = header.mime.get("Content-MD5")
-    if claimed and claimed != md5_text(data):
+    claimed = header.mime.get(CHECK_SUM)
+    if claimed and claimed != check_sum(data):
         raise ValueError(
-            f"{os.fspath(path)}: MD5 sum of the pixels is wrong; the file is damaged"
+            f"{os.fspath(path)}: the check sum of the pixels is wrong; the file is "
+            "damaged"
         )
     return header, data
 

@@ -14,7 +14,7 @@ from dials_truncfix.correction.quantiles import (
     conditional_tables,
     mean_preserving_knots,
 )
-from dials_truncfix.correction.zeros import find_zeros, radial_moments
+from dials_truncfix.correction.zeros import radial_moments
 from dials_truncfix.sweep.source import Frame
 from dials_truncfix.sweep.work import SweepWork
 
@@ -49,17 +49,14 @@ def corrected_pixels(
     Returns
     -------
     ndarray, shape (slow, fast), int32
-        ADU. Where there is nothing to replace, the very pixels of the frame.
+        ADU. Without fits, the very pixels of the frame.
     """
     if fits is None or not fits.fitted.any():
         return frame.pixels
-    zeros = find_zeros(frame.pixels, annuli.labels)
-    if not len(zeros):
-        return frame.pixels
-    tables = _tables(work, annuli, zeros, fits)
+    tables = _tables(work, frame, annuli, fits)
     return draw_zeros(
         frame.pixels,
-        zeros,
+        annuli.labels,
         work.grid.node,
         tables,
         linear_mixture(tables.radius, work.grid.radius),
@@ -71,9 +68,9 @@ def corrected_pixels(
 
 
 def _tables(
-    work: SweepWork, annuli: Annuli, zeros: npt.NDArray[np.intp], fits: RingFits
+    work: SweepWork, frame: Frame, annuli: Annuli, fits: RingFits
 ) -> QuantileTables:
     """Quantile tables whose average over the zeros of each annulus is its fit's."""
-    centroid, deviation = radial_moments(zeros, annuli, work.radius)
+    centroid, deviation = radial_moments(frame.pixels, annuli, work.radius)
     tables = conditional_tables(fits, centroid)
     return mean_preserving_knots(tables, deviation[fits.fitted])
