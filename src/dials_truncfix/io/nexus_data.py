@@ -7,9 +7,11 @@ are those of HDF5 itself, or that of the Python package hdf5plugin.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Callable
 
 import h5py
 import numpy as np
@@ -47,24 +49,25 @@ def check_compression(compression: str) -> None:
     _filter(compression)
 
 
-def write_images(
-    path: PathLike,
-    images: Iterable[IntArray],
-    shape: tuple[int, int, int],
-    compression: str = "gzip",
-) -> None:
-    """Write a data file.
+@contextmanager
+def open_data_file(
+    path: PathLike, shape: tuple[int, int, int], compression: str = "gzip"
+) -> Iterator[Callable[[IntArray], None]]:
+    """Write a data file, image by image; it appears when all went well.
 
     Parameters
     ----------
     path : str or os.PathLike
         File to write.
-    images : iterable of ndarray of int32, shape (ny, nx)
-        Pixels; one image is held at a time.
     shape : tuple of int
         Number of images, ny, nx.
     compression : {'gzip', 'bitshuffle', 'none'}
         How each image is compressed.
+
+    Yields
+    ------
+    callable
+        Writes the next image, an ndarray of int32 of shape (ny, nx).
 
     Raises
     ------
@@ -84,8 +87,12 @@ def write_images(
             pixels = data.create_dataset(
                 "data", shape, "<i4", chunks=(1, *shape[1:]), **options
             )
-            for position, image in enumerate(images):
-                pixels[position] = image
+            positions = itertools.count()
+
+            def write(image: IntArray) -> None:
+                pixels[next(positions)] = image
+
+            yield write
     except RuntimeError as error:
         # HDF5 finds out when it closes the file that the disk is full
         raise OSError(errno.EIO, str(error), os.fspath(path)) from None

@@ -28,6 +28,7 @@ def corrected_pixels(
     annuli: Annuli,
     fits: RingFits | None,
     assign: str | None = None,
+    seed: int | None = None,
 ) -> IntArray:
     """Replace the zeros of one image.
 
@@ -45,6 +46,8 @@ def corrected_pixels(
         Fits of its annuli. None leaves the pixels as they are.
     assign : {'random', 'expected'}, optional
         What a zero becomes, if not what the options of the sweep say.
+    seed : int, optional
+        Seed of the draws, if not that of the options.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def corrected_pixels(
         work.grid.node,
         tables,
         linear_mixture(tables.radius, work.grid.radius),
-        seed=work.options.seed,
+        seed=work.options.seed if seed is None else seed,
         image_number=work.source.numbers[index],
         assign=assign or work.options.assign,
         rounding=work.options.rounding,
