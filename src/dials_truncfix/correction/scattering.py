@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+
+_ROWS = 64
 
 
 def two_theta_map(
@@ -15,7 +19,8 @@ def two_theta_map(
     fast_axis: npt.ArrayLike,
     slow_axis: npt.ArrayLike,
     s0: npt.ArrayLike,
-) -> FloatArray:
+    dtype: npt.DTypeLike = np.float64,
+) -> npt.NDArray[np.floating[Any]]:
     """Angle between the beam and the line from the sample to each pixel's centre.
 
     Parameters
@@ -30,31 +35,36 @@ def two_theta_map(
         Unit vectors of the detector's axes.
     s0 : array_like, shape (3,)
         Direction of the beam; its length does not matter.
+    dtype : numpy.dtype
+        Type of the result.
 
     Returns
     -------
-    ndarray, shape (slow, fast), float64
+    ndarray, shape (slow, fast), floating
         2θ, rad.
     """
     unit_s0 = np.asarray(s0, float) / np.linalg.norm(np.asarray(s0, float))
     origin, fast, slow = (np.asarray(v, float) for v in (origin, fast_axis, slow_axis))
     x = (np.arange(shape[1]) + 0.5) * pixel_size[0]
     y = (np.arange(shape[0]) + 0.5) * pixel_size[1]
-    # |s|² and s·s0 of s = origin + x fast + y slow, without a (slow, fast, 3) array
-    along = (
-        origin @ unit_s0
-        + (x * (fast @ unit_s0))[np.newaxis, :]
-        + (y * (slow @ unit_s0))[:, np.newaxis]
-    )
-    square = (
-        origin @ origin
-        + (x * x + 2 * x * (origin @ fast))[np.newaxis, :]
-        + (y * y + 2 * y * (origin @ slow))[:, np.newaxis]
-        + 2 * (fast @ slow) * np.outer(y, x)
-    )
-    # the arctangent keeps its precision at the small angles of electron diffraction
-    across = np.sqrt(np.maximum(square - along * along, 0.0))
-    return np.asarray(np.arctan2(across, along))
+    two_theta = np.empty(shape, dtype=dtype)
+    # a few rows at a time: several arrays of a whole image would be the largest thing
+    # in memory
+    for start in range(0, shape[0], _ROWS):
+        rows = slice(start, start + _ROWS)
+        z = y[rows, np.newaxis]
+        # |s|² and s·s0 of s = origin + x fast + y slow
+        along = origin @ unit_s0 + x * (fast @ unit_s0) + z * (slow @ unit_s0)
+        square = (
+            origin @ origin
+            + (x * x + 2 * x * (origin @ fast))
+            + (z * z + 2 * z * (origin @ slow))
+            + 2 * (fast @ slow) * z * x
+        )
+        # the arctangent keeps its precision at the small angles of electron diffraction
+        across = np.sqrt(np.maximum(square - along * along, 0.0))
+        two_theta[rows] = np.arctan2(across, along)
+    return two_theta
 
 
 def d_spacing(two_theta: npt.ArrayLike, wavelength: float) -> FloatArray:

@@ -137,7 +137,7 @@ class SweepSource:
         """Wavelength, Å."""
         return float(self.beam.get_wavelength())
 
-    def two_theta(self) -> npt.NDArray[np.float64]:
+    def two_theta(self) -> npt.NDArray[np.float32]:
         """Scattering angle of every pixel, rad, shape (slow, fast)."""
         return two_theta_map(
             self.shape,
@@ -146,6 +146,7 @@ class SweepSource:
             self.panel.get_fast_axis(),
             self.panel.get_slow_axis(),
             self.beam.get_s0(),
+            dtype=np.float32,
         )
 
     def static_mask(self) -> BoolArray:

@@ -45,7 +45,7 @@ class SweepWork:
     @cached_property
     def radius(self) -> npt.NDArray[np.float32]:
         """Radial coordinate of every pixel: 2θ, rad, shape (slow, fast)."""
-        return self.source.two_theta().astype(np.float32)
+        return self.source.two_theta()
 
     @cached_property
     def grid(self) -> RadialGrid:
