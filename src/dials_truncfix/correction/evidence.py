@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ _N_REGIONS = 12
 _N_BINS = 1024
 _TILE = 16
 _LARGEST_LEVEL = 65536
+_BAND_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -119,18 +120,15 @@ def collect_evidence(
     n_images = n_pixels = n_negative = n_solid = 0
     lowest, highest = np.iinfo(np.int64).max, np.iinfo(np.int64).min
     for image, mask in frames:
-        values = image[mask]
         n_images += 1
-        if values.size == 0:
+        if not mask.any():
             continue
-        n_pixels += values.size
-        lowest, highest = (
-            min(lowest, int(values.min())),
-            max(highest, int(values.max())),
-        )
-        inside = values[(values >= 0) & (values < _LARGEST_LEVEL)]
-        n_negative += int(np.count_nonzero(values < 0))
-        seen |= np.bincount(inside.astype(np.int64), minlength=_LARGEST_LEVEL) > 0
+        for values in _bands(image, mask):
+            n_pixels += values.size
+            lowest = min(lowest, int(values.min()))
+            highest = max(highest, int(values.max()))
+            n_negative += int(np.count_nonzero(values < 0))
+            seen[values[(values >= 0) & (values < _LARGEST_LEVEL)]] = True
         solid = solid_zeros(image, mask)
         n_solid += int(np.count_nonzero(solid))
         used = mask & ~solid
@@ -161,6 +159,27 @@ def collect_evidence(
         zeros_trusted=zeros_trusted,
         pedestal=pedestal,
     )
+
+
+def _bands(image: IntArray, mask: BoolArray) -> Iterator[IntArray]:
+    """
+    Take the usable pixels of a few rows at a time, which keeps the memory small.
+
+    Parameters
+    ----------
+    image, mask : ndarray, shape (ny, nx)
+        Values, ADU, and usable pixels.
+
+    Yields
+    ------
+    ndarray, shape (n,)
+        At least one value.
+    """
+    for start in range(0, len(image), _BAND_ROWS):
+        band = slice(start, start + _BAND_ROWS)
+        values = image[band][mask[band]]
+        if values.size:
+            yield values
 
 
 def _regions_of_tiles(tiles: Tiles) -> npt.NDArray[np.int16]:
