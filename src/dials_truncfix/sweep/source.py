@@ -160,16 +160,8 @@ class SweepSource:
                 .reshape(self.shape)
                 .astype(bool)
             )
-            lookup = self.imageset.external_lookup.mask.data
-            if not lookup.empty():
-                user = flumpy.to_numpy(lookup.tile(0).data()).astype(bool)
-                if user.shape != self.shape:
-                    raise ValueError(
-                        f"{self.name} has a mask of {user.shape[1]} × "
-                        f"{user.shape[0]} pixels for images of {self.shape[1]} × "
-                        f"{self.shape[0]}: make it again with dials.generate_mask from "
-                        "these images"
-                    )
+            user = self.user_mask()
+            if user is not None:
                 mask &= user
             if not mask.any():
                 raise ValueError(
@@ -178,6 +170,20 @@ class SweepSource:
                 )
             self._static_mask = mask
         return self._static_mask
+
+    def user_mask(self) -> BoolArray | None:
+        """Pixels that the user's mask does not exclude, shape (slow, fast)."""
+        lookup = self.imageset.external_lookup.mask.data
+        if lookup.empty():
+            return None
+        mask = flumpy.to_numpy(lookup.tile(0).data()).astype(bool)
+        if mask.shape != self.shape:
+            raise ValueError(
+                f"{self.name} has a mask of {mask.shape[1]} × {mask.shape[0]} pixels "
+                f"for images of {self.shape[1]} × {self.shape[0]}: make it again with "
+                "dials.generate_mask from these images"
+            )
+        return mask
 
     def read(self, index: int) -> Frame:
         """Read one image.
@@ -236,11 +242,11 @@ class SweepSource:
 def image_files(imageset: Any) -> list[Path]:
     """List the files that hold the images of an imageset, each once, in order."""
     paths = dict.fromkeys(str(path) for path in imageset.paths())
-    return [part for path in paths for part in _parts(Path(path))]
+    return [part for path in paths for part in file_parts(Path(path))]
 
 
-def _parts(path: Path) -> list[Path]:
-    """List the files behind one path: a .tvips series may lie in several."""
+def file_parts(path: Path) -> list[Path]:
+    """List the files behind a path, itself first: a .tvips series may lie in several."""
     return find_parts(path) if path.suffix.lower() == ".tvips" else [path]
 
 
