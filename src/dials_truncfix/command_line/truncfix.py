@@ -45,6 +45,7 @@ from dials_truncfix.command_line.program import (
 from dials_truncfix.parallel import available_processes
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
 from dials_truncfix.sweep.repair import check_sweep, repair_sweep
+from dials_truncfix.sweep.replicates import plan_replicates
 
 phil_scope = libtbx.phil.parse(
     """
@@ -126,6 +127,15 @@ pedestal = Auto
           "DIALS sees the right variance. Auto: estimated from the fits."
   .expert_level = 1
 
+replicates = 1
+  .type = int(value_min=1, value_max=1000)
+  .help = "Number of independent draws of the sweep, for multiple imputation. With"
+          "more than one, each gets a folder of its own (replicate_1, ...) below"
+          "output.directory, and experiments of its own (truncfix_1.expt, ...)."
+          "Process them all in the same way, and pool the integrated intensities with"
+          "dials.truncfix_combine."
+  .expert_level = 1
+
 nproc = Auto
   .type = int(value_min=1)
   .help = "Number of processes. Auto: one for each processor."
@@ -138,11 +148,18 @@ output {
   template = truncfix_#####
     .type = str
     .help = "Name of the corrected images; the # become the image number."
-  format = *cbf smv
+  format = *cbf smv nexus
     .type = choice
-    .help = "cbf: signed pixels, smallest files, for DIALS with this plugin. smv:"
-            "unsigned pixels with one offset for the whole sweep, for DIALS, XDS,"
-            "MOSFLM and xia2."
+    .help = "cbf: signed pixels, least work, for DIALS with this plugin. smv: unsigned"
+            "pixels with one offset for the whole sweep, for DIALS, XDS, MOSFLM and"
+            "xia2. nexus: signed pixels in a few HDF5 files behind a master file that"
+            "follows NXmx."
+  compression = *gzip bitshuffle none
+    .type = choice
+    .help = "Of NeXus images. gzip: can be read everywhere. bitshuffle: smallest and"
+            "fast, with LZ4 as detectors write it; needs the Python package hdf5plugin"
+            "for writing and for reading. none: fast, four times the size."
+    .expert_level = 1
   offset = Auto
     .type = int(value_min=0, value_max=60000)
     .help = "Offset added to every pixel of SMV images, ADU. Auto: as much as makes"
@@ -197,6 +214,8 @@ def output_options(params: Any) -> OutputOptions:
             offset=None if output.offset is auto else output.offset,
             gain=None if params.gain is auto else params.gain,
             pedestal=None if params.pedestal is auto else params.pedestal,
+            compression=output.compression,
+            replicates=params.replicates,
         )
     except ValueError as error:
         raise Sorry(str(error)) from None
@@ -226,10 +245,11 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         sys.exit(0)
     output = output_options(params)
     writes_images = params.mode == "correct"
+    replicates = plan_replicates(params.seed, output)
     keep_inputs(
         params,
         [
-            output.experiments if writes_images else None,
+            *(r.output.experiments for r in replicates if writes_images),
             output.json,
             params.output.log,
         ],

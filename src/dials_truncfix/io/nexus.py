@@ -82,7 +82,7 @@ def write_master(
     path: PathLike,
     master: Master,
     *,
-    rotation_axis: tuple[float, float, float] | None,
+    rotation_axis: Sequence[float] | None,
     electrons: bool,
 ) -> None:
     """Write a master file; the data files need not be there yet.
@@ -93,7 +93,7 @@ def write_master(
         File to write.
     master : Master
         What it says.
-    rotation_axis : tuple of float or None
+    rotation_axis : sequence of float or None
         Axis of the rotation in the laboratory, in the coordinates of dxtbx; None for
         stills.
     electrons : bool

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ def write_nxmx(
     header: CorrectedHeader,
     *,
     n_images: int,
-    rotation_axis: tuple[float, float, float] | None,
+    rotation_axis: Sequence[float] | None,
     electrons: bool,
     bad_pixels: npt.NDArray[np.bool_] | None = None,
 ) -> None:
@@ -51,7 +51,7 @@ def write_nxmx(
         Models; the scan is that of the sweep, or None.
     n_images : int
         Images in the virtual data set.
-    rotation_axis : tuple of float or None
+    rotation_axis : sequence of float or None
         Axis of the rotation in the laboratory, in the coordinates of dxtbx.
     electrons : bool
         Whether the beam is one of electrons.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
+from dxtbx.format.FormatMultiImage import FormatMultiImage
 from dxtbx.imageset import ImageSetFactory
 from dxtbx.model import Experiment
 from dxtbx.model.experiment_list import ExperimentList
@@ -31,8 +33,8 @@ def corrected_experiments(
     source : SweepSource
         The images that were corrected.
     template : pathlib.Path
-        Path of the corrected images with a run of ``#`` for the image number. They
-        need not exist yet.
+        Path of the corrected images with a run of ``#`` for the image number, or of
+        the one file that holds all. They need not exist yet.
     panel : PanelValues
         What the detector model shall say.
 
@@ -102,19 +104,30 @@ def _keep_lookup(given: Any, kept: Any) -> None:
 
 
 def _imageset(source: SweepSource, detector: Any, scan: Any, template: str) -> Any:
+    one_file = "#" not in os.path.basename(template)
     if scan is not None:
         return ImageSetFactory.make_sequence(
             template,
             list(source.numbers),
+            format_class=FormatMultiImage if one_file else None,
             beam=source.beam,
             detector=detector,
             goniometer=source.goniometer,
             scan=scan,
             check_format=False,
         )
-    imageset = ImageSetFactory.make_imageset(
-        [numbered(template, number) for number in source.numbers], check_format=False
-    )
+    if one_file:
+        imageset = FormatMultiImage.get_imageset(
+            [template],
+            single_file_indices=[number - 1 for number in source.numbers],
+            as_imageset=True,
+            check_format=False,
+        )
+    else:
+        imageset = ImageSetFactory.make_imageset(
+            [numbered(template, number) for number in source.numbers],
+            check_format=False,
+        )
     for index in range(len(imageset)):
         imageset.set_beam(source.beam, index)
         imageset.set_detector(detector, index)

@@ -54,7 +54,7 @@ class OutputOptions:
     template : str
         File name with one run of ``#`` for the image number; the format's suffix is
         added when it is missing.
-    image_format : {'cbf', 'smv'}
+    image_format : {'cbf', 'smv', 'nexus'}
         Format of the images.
     experiments, json : str or None
         Paths of the experiments and of the record; None leaves them out.
@@ -62,6 +62,10 @@ class OutputOptions:
         Offset of SMV pixels, ADU; None finds it.
     gain, pedestal : float or None
         Values for the panel, ADU; None estimates them.
+    compression : {'gzip', 'bitshuffle', 'none'}
+        Of NeXus images.
+    replicates : int
+        Number of independent draws of the sweep.
 
     Raises
     ------
@@ -78,6 +82,8 @@ class OutputOptions:
     offset: int | None = None
     gain: float | None = None
     pedestal: float | None = None
+    compression: str = "gzip"
+    replicates: int = 1
 
     def __post_init__(self) -> None:  # noqa: D105
         if len(re.findall("#+", self.template)) != 1 or "/" in self.template:
@@ -92,13 +98,26 @@ class OutputOptions:
     @property
     def file_template(self) -> str:
         """Template with the suffix of the image format."""
-        suffixes = {"cbf": (".cbf",), "smv": (".img", ".smv")}[self.image_format]
+        suffixes = {
+            "cbf": (".cbf",),
+            "smv": (".img", ".smv"),
+            "nexus": (".h5", ".hdf5"),
+        }[self.image_format]
         if self.template.lower().endswith(suffixes):
             return self.template
         return self.template + suffixes[0]
 
+    @property
+    def images_template(self) -> str:
+        """What experiments refer to: the template, or the master file of NeXus."""
+        if self.image_format == "nexus":
+            return re.sub("#+", "master", self.file_template)
+        return self.file_template
+
     def file_name(self, number: int) -> str:
         """Return the name of the image of this number.
+
+        A data file of NeXus has that of its first image.
 
         Raises
         ------

@@ -12,21 +12,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from dials.util import progress
 
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.gain import GainEstimate, estimate_gain
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.sweep import summary
+from dials_truncfix.sweep.image_output import Destination
 from dials_truncfix.sweep.measure import ImageFits, MeasureTask, fit_images, fit_sweep
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
 from dials_truncfix.sweep.panel import PanelValues, panel_values
+from dials_truncfix.sweep.replicates import Replicate
 from dials_truncfix.sweep.source import SweepSource
 from dials_truncfix.sweep.work import blocks, pack, sample
 from dials_truncfix.sweep.write import (
     CorrectTask,
-    Destination,
     FitAndWriteTask,
+    SmallestTask,
     WriteTask,
     fit_and_write_images,
     noise_profiles,
@@ -35,16 +39,32 @@ from dials_truncfix.sweep.write import (
 )
 
 IMAGES_PER_TASK = 8
+#: Of NeXus a task writes one data file. Larger ones would leave processes idle.
+IMAGES_PER_FILE = 16
 
 
 @dataclass(frozen=True)
 class SweepTasks:
-    """A sweep, where to put its images, and where the work is done."""
+    """A sweep, where to put its images, and where the work is done.
+
+    Attributes
+    ----------
+    source : SweepSource
+        The sweep.
+    correction : CorrectionOptions
+        How it is corrected.
+    replicates : sequence of Replicate
+        The draws to make; one, or all with one kind of output.
+    folders : sequence of pathlib.Path
+        Where the images of each replicate are written.
+    tasks : TaskMap
+        Where the work is done.
+    """
 
     source: SweepSource
     correction: CorrectionOptions
-    output: OutputOptions
-    paths: Sequence[Path]
+    replicates: Sequence[Replicate]
+    folders: Sequence[Path]
     tasks: TaskMap
 
     @cached_property
@@ -52,10 +72,35 @@ class SweepTasks:
         """The sweep as tasks carry it."""
         return pack(self.source.imageset, self.correction)
 
-    def destination(self, indices: Sequence[int], panel: PanelValues) -> Destination:
-        """Where some images go."""
-        paths = tuple(str(self.paths[index]) for index in indices)
-        return Destination(paths, self.output.image_format, panel)
+    @property
+    def output(self) -> OutputOptions:
+        """What all replicates have in common."""
+        return self.replicates[0].output
+
+    @property
+    def images_per_task(self) -> int:
+        """How many images one task writes."""
+        nexus = self.output.image_format == "nexus"
+        return IMAGES_PER_FILE if nexus else IMAGES_PER_TASK
+
+    def destinations(
+        self, indices: Sequence[int], panels: Sequence[PanelValues]
+    ) -> tuple[Destination, ...]:
+        """Where some images of each replicate go."""
+        numbers = [self.source.numbers[index] for index in indices]
+        if self.output.image_format == "nexus":
+            numbers = numbers[:1]
+        names = [self.output.file_name(number) for number in numbers]
+        return tuple(
+            Destination(
+                tuple(str(folder / name) for name in names),
+                self.output.image_format,
+                panel,
+                replicate.seed,
+                self.output.compression,
+            )
+            for replicate, folder, panel in zip(self.replicates, self.folders, panels)
+        )
 
 
 @dataclass(frozen=True)
@@ -68,26 +113,26 @@ class Corrected:
         One for each image; empty where nothing was corrected.
     gain : GainEstimate or None
         Measured on some corrected images.
-    panel : PanelValues
-        Written to the detector model.
+    panels : list of PanelValues
+        Written to the detector models, one for each replicate; only offsets differ.
     """
 
     fits: list[ImageFits]
     gain: GainEstimate | None
-    panel: PanelValues
+    panels: list[PanelValues]
 
 
 def copy_images(work: SweepTasks) -> Corrected:
     """Write all images with their pixels as they are."""
     images = [(index, None) for index in range(len(work.source))]
-    panel = _panel(work, None, images)
-    _write_all(work, images, panel)
-    return Corrected([], None, panel)
+    panels = _panels(work, None, images)
+    _write_all(work, images, panels)
+    return Corrected([], None, panels)
 
 
 def correct_images(work: SweepTasks) -> Corrected:
     """Fit, correct and write all images."""
-    if work.correction.histograms == "image" and work.output.image_format == "cbf":
+    if work.correction.histograms == "image" and work.output.image_format != "smv":
         return _one_pass(work)
     return _two_passes(work)
 
@@ -96,12 +141,12 @@ def _one_pass(work: SweepTasks) -> Corrected:
     todo = [MeasureTask(work.packed, (index,)) for index in sample(len(work.source))]
     few = [image for block in work.tasks(fit_images, todo) for image in block]
     gain = _gain(work, [(image.annuli.index, image.fits) for image in few])
-    panel = _panel(work, gain, [])
+    panels = _panels(work, gain, [])
     writing = [
         FitAndWriteTask(
-            MeasureTask(work.packed, tuple(block)), work.destination(block, panel)
+            MeasureTask(work.packed, tuple(block)), work.destinations(block, panels)
         )
-        for block in blocks(range(len(work.source)), IMAGES_PER_TASK)
+        for block in blocks(range(len(work.source)), work.images_per_task)
     ]
     fits: list[ImageFits] = []
     with progress(total=len(work.source), desc="Correcting") as bar:
@@ -109,7 +154,7 @@ def _one_pass(work: SweepTasks) -> Corrected:
             fits += written
             bar.update(len(written))
     summary.log_fits(fits, work.source)
-    return Corrected(fits, gain, panel)
+    return Corrected(fits, gain, panels)
 
 
 def _two_passes(work: SweepTasks) -> Corrected:
@@ -119,9 +164,9 @@ def _two_passes(work: SweepTasks) -> Corrected:
     summary.log_fits(fits, work.source)
     images = [(image.annuli.index, image.fits) for image in fits]
     gain = _gain(work, [images[index] for index in sample(n_images)])
-    panel = _panel(work, gain, images)
-    _write_all(work, images, panel)
-    return Corrected(fits, gain, panel)
+    panels = _panels(work, gain, images)
+    _write_all(work, images, panels)
+    return Corrected(fits, gain, panels)
 
 
 def _gain(work: SweepTasks, images: Sequence[tuple[int, RingFits]]) -> GainEstimate:
@@ -132,37 +177,36 @@ def _gain(work: SweepTasks, images: Sequence[tuple[int, RingFits]]) -> GainEstim
     )
 
 
-def _panel(
+def _panels(
     work: SweepTasks,
     gain: GainEstimate | None,
     images: Sequence[tuple[int, RingFits | None]],
-) -> PanelValues:
-    """Choose what the detector model shall say, and log it."""
+) -> list[PanelValues]:
+    """Choose what the detector model of each replicate shall say, and log it."""
     panel = panel_values(work.source, gain, work.output.gain, work.output.pedestal)
-    if work.output.image_format == "smv":
-        todo = [
-            CorrectTask(work.packed, tuple(block))
-            for block in blocks(images, IMAGES_PER_TASK)
-        ]
-        smallest = min(
-            value for block in work.tasks(smallest_values, todo) for value in block
-        )
-        panel = panel.with_offset(smallest, work.output.offset)
     summary.log_panel(panel, gain)
-    return panel
+    if work.output.image_format != "smv":
+        return [panel] * len(work.replicates)
+    seeds = tuple(replicate.seed for replicate in work.replicates)
+    todo = [
+        SmallestTask(CorrectTask(work.packed, tuple(block)), seeds)
+        for block in blocks(images, IMAGES_PER_TASK)
+    ]
+    smallest = np.min(list(work.tasks(smallest_values, todo)), axis=0)
+    return [panel.with_offset(int(value), work.output.offset) for value in smallest]
 
 
 def _write_all(
     work: SweepTasks,
     images: Sequence[tuple[int, RingFits | None]],
-    panel: PanelValues,
+    panels: Sequence[PanelValues],
 ) -> None:
     todo = [
         WriteTask(
             CorrectTask(work.packed, tuple(block)),
-            work.destination([index for index, _ in block], panel),
+            work.destinations([index for index, _ in block], panels),
         )
-        for block in blocks(images, IMAGES_PER_TASK)
+        for block in blocks(images, work.images_per_task)
     ]
     with progress(total=len(images), desc="Correcting") as bar:
         for n_written in work.tasks(write_images, todo):

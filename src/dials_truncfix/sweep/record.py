@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from dials_truncfix.correction.verdict import Verdict
 from dials_truncfix.sweep.measure import ImageFits
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.panel import PanelValues
+from dials_truncfix.sweep.replicates import Replicate
 from dials_truncfix.sweep.source import SweepSource, sha256
 
 #: Raised when a field changes its meaning or goes.
@@ -85,6 +87,24 @@ def fits_record(
             for image in images
         ],
     }
+
+
+def replicates_record(
+    replicates: Sequence[Replicate], panels: Sequence[PanelValues]
+) -> list[dict[str, Any]]:
+    """Say which draw went where."""
+    return [
+        {
+            "replicate": replicate.number,
+            "seed": replicate.seed,
+            "images": os.path.join(
+                replicate.output.directory, replicate.output.images_template
+            ),
+            "experiments": replicate.output.experiments,
+            "offset": panel.offset,
+        }
+        for replicate, panel in zip(replicates, panels)
+    ]
 
 
 def _annuli(image: ImageFits) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from dials_truncfix.parallel import TaskMap, task_map
 from dials_truncfix.sweep import summary
 from dials_truncfix.sweep.experiments import corrected_experiments
 from dials_truncfix.sweep.measure import MeasureTask, measure_images
+from dials_truncfix.sweep.nexus import check_nexus, write_sweep_master
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
 from dials_truncfix.sweep.passes import (
     IMAGES_PER_TASK,
@@ -23,7 +24,13 @@ from dials_truncfix.sweep.passes import (
     copy_images,
     correct_images,
 )
-from dials_truncfix.sweep.record import as_json, fits_record, run_record
+from dials_truncfix.sweep.record import (
+    as_json,
+    fits_record,
+    replicates_record,
+    run_record,
+)
+from dials_truncfix.sweep.replicates import plan_replicates
 from dials_truncfix.sweep.source import SweepSource
 from dials_truncfix.sweep.work import SAMPLE_SIZE, SweepWork, blocks, pack, sample
 
@@ -100,42 +107,54 @@ def repair_sweep(
     OSError
         When a file cannot be read or written.
     """
-    imageset = experiments.imagesets()[0]
-    work = SweepWork(imageset, correction)
+    work = SweepWork(experiments.imagesets()[0], correction)
     source = work.source
+    replicates = plan_replicates(correction.seed, output)
+    for replicate in replicates:
+        refuse_folder_of_inputs(Path(replicate.output.directory), source)
     names = [output.file_name(number) for number in source.numbers]
-    folder = Path(output.directory)
-    refuse_folder_of_inputs(folder, source)
+    if output.image_format == "nexus":
+        check_nexus(source, output.compression)
 
     with ExitStack() as files:
         # opened first: a folder that cannot be written is found out before the work
-        files.enter_context(output_folder(folder))
-        expt = _open(files, output.experiments)
+        files.enter_context(output_folder(Path(output.directory)))
+        expts = [_open(files, replicate.output.experiments) for replicate in replicates]
         json = _open(files, output.json)
-        staging = files.enter_context(staging_folder(folder))
+        folders = [
+            files.enter_context(staging_folder(Path(replicate.output.directory)))
+            for replicate in replicates
+        ]
         tasks = files.enter_context(task_map(min(nproc, len(source))))
 
         verdict = _verdict(work, tasks, force)
-        paths = [staging / name for name in names]
-        images = SweepTasks(source, correction, output, paths, tasks)
+        images = SweepTasks(source, correction, replicates, folders, tasks)
         if verdict.verdict_class is VerdictClass.NO_ZEROS:
             done = copy_images(images)
         else:
             done = correct_images(images)
 
-        if expt is not None:
-            corrected = corrected_experiments(
-                experiments,
-                source,
-                folder.absolute() / output.file_template,
-                done.panel,
-            )
-            expt.write(corrected.as_json().encode())
+        for replicate, staged, panel, expt in zip(
+            replicates, folders, done.panels, expts
+        ):
+            if output.image_format == "nexus":
+                write_sweep_master(
+                    staged, source, replicate, panel, images.images_per_task
+                )
+            if expt is not None:
+                folder = Path(replicate.output.directory).absolute()
+                template = folder / output.images_template
+                corrected = corrected_experiments(experiments, source, template, panel)
+                expt.write(corrected.as_json().encode())
         if json is not None:
             record = run_record(source, correction, verdict)
-            record.update(fits_record(done.fits, source, done.panel, done.gain))
+            record.update(fits_record(done.fits, source, done.panels[0], done.gain))
+            record["replicates"] = replicates_record(replicates, done.panels)
             json.write(as_json(record))
-    summary.log_saved(output, names, source, done.panel)
+    for replicate, panel in zip(replicates, done.panels):
+        summary.log_saved(replicate, names, source, panel)
+    if output.json is not None:
+        logger.info("Saving the record to %s", output.json)
 
 
 def refuse_folder_of_inputs(folder: Path, source: SweepSource) -> None:

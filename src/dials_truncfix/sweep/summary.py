@@ -14,6 +14,7 @@ from dials_truncfix.correction.verdict import VerdictClass
 from dials_truncfix.sweep.measure import ImageFits
 from dials_truncfix.sweep.options import OutputOptions, numbered
 from dials_truncfix.sweep.panel import PanelValues
+from dials_truncfix.sweep.replicates import Replicate
 from dials_truncfix.sweep.source import SweepSource
 
 logger = logging.getLogger("dials.truncfix.summary")
@@ -145,21 +146,23 @@ def log_panel(panel: PanelValues, estimate: GainEstimate | None) -> None:
 
 
 def log_saved(
-    output: OutputOptions, names: list[str], source: SweepSource, panel: PanelValues
+    replicate: Replicate, names: list[str], source: SweepSource, panel: PanelValues
 ) -> None:
     """Say what was saved, and how other programs are told the offset."""
-    first = os.path.join(output.directory, names[0])
-    last = os.path.join(output.directory, names[-1])
-    logger.info("Saving %d corrected images to %s … %s", len(names), first, last)
-    for path in (output.experiments, output.json):
-        if path is not None:
-            logger.info("Saving %s to %s", _what(path, output), path)
+    output = replicate.output
+    if output.replicates > 1:
+        logger.info("Replicate %d, seed %d:", replicate.number, replicate.seed)
+    if output.image_format == "nexus":
+        path = os.path.join(output.directory, output.images_template)
+        logger.info("Saving %d corrected images to %s", len(names), path)
+    else:
+        first = os.path.join(output.directory, names[0])
+        last = os.path.join(output.directory, names[-1])
+        logger.info("Saving %d corrected images to %s … %s", len(names), first, last)
+    if output.experiments is not None:
+        logger.info("Saving the experiments to %s", output.experiments)
     if output.image_format == "smv":
         logger.info("\n%s", offset_advice(output, source, panel))
-
-
-def _what(path: str, output: OutputOptions) -> str:
-    return "the experiments" if path == output.experiments else "the record"
 
 
 def offset_advice(

@@ -1,0 +1,145 @@
+"""Files of corrected images, in any of the formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+import dials_truncfix
+from dials_truncfix import compat
+from dials_truncfix.io import cbf, smv
+from dials_truncfix.io.corrected_header import (
+    CorrectedHeader,
+    format_cbf_lines,
+    format_smv_header,
+    make_header,
+)
+from dials_truncfix.sweep.correct import IntArray
+from dials_truncfix.sweep.panel import PanelValues
+from dials_truncfix.sweep.source import Frame, SweepSource
+
+#: Writes one image: its position in the sweep, the recorded image, corrected pixels.
+WriteImage = Callable[[int, Frame, IntArray], None]
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where the corrected images of a task go.
+
+    Attributes
+    ----------
+    paths : tuple of str
+        Where to write each image; of NeXus the one data file for all.
+    image_format : {'cbf', 'smv', 'nexus'}
+        Format.
+    panel : PanelValues
+        What the detector model shall say.
+    seed : int
+        Seed of the draws.
+    compression : str
+        Of NeXus images.
+    """
+
+    paths: tuple[str, ...]
+    image_format: str
+    panel: PanelValues
+    seed: int
+    compression: str = "gzip"
+
+
+@contextmanager
+def open_output(
+    source: SweepSource, destination: Destination, n_images: int
+) -> Iterator[WriteImage]:
+    """Open the files of one task.
+
+    Parameters
+    ----------
+    source : SweepSource
+        The sweep.
+    destination : Destination
+        Where the images go.
+    n_images : int
+        How many there are.
+
+    Yields
+    ------
+    callable
+        To be called for each image, in the order of the destination's paths.
+    """
+    if destination.image_format == "nexus":
+        from dials_truncfix.io.nexus_data import open_data_file
+
+        shape = (n_images, *source.shape)
+        with open_data_file(
+            destination.paths[0], shape, destination.compression
+        ) as write:
+            yield lambda index, frame, pixels: write(
+                _marked(frame, pixels, destination.panel)
+            )
+        return
+    paths = iter(destination.paths)
+    write_file = {"cbf": _write_cbf, "smv": _write_smv}[destination.image_format]
+
+    def write_image(index: int, frame: Frame, pixels: IntArray) -> None:
+        header = image_header(source, index, destination.panel, destination.seed)
+        marked = _marked(frame, pixels, destination.panel)
+        write_file(Path(next(paths)), marked, header)
+
+    yield write_image
+
+
+def image_header(
+    source: SweepSource, index: int, panel: PanelValues, seed: int
+) -> CorrectedHeader:
+    """Describe a corrected image: its models, and what the correction found."""
+    imageset: Any = source.imageset
+    scan = source.scan
+    models = compat.models_to_dict(
+        imageset.get_detector(),
+        imageset.get_beam(),
+        source.goniometer,
+        scan,
+        None if scan is None else source.numbers[index],
+    )
+    return corrected_header(models, panel, seed)
+
+
+def corrected_header(
+    models: dict[str, Any], panel: PanelValues, seed: int
+) -> CorrectedHeader:
+    """Put what the correction found into the models of recorded images."""
+    return make_header(
+        models,
+        gain=panel.gain,
+        pedestal=panel.pedestal + panel.offset,
+        trusted_range=compat.safe_trusted_range(
+            panel.lowest + panel.offset, panel.highest + panel.offset
+        ),
+        offset=panel.offset,
+        seed=seed,
+        version=dials_truncfix.__version__,
+    )
+
+
+def _marked(frame: Frame, pixels: IntArray, panel: PanelValues) -> IntArray:
+    """Give bad pixels a value that cannot pass for a measured one any more."""
+    if frame.valid.all():
+        return pixels
+    bad = (pixels < 0) & ~frame.valid
+    return np.where(bad, np.int32(panel.lowest - 1), pixels)
+
+
+def _write_cbf(path: Path, pixels: IntArray, header: CorrectedHeader) -> None:
+    cbf.write(path, pixels, format_cbf_lines(header))
+
+
+def _write_smv(path: Path, pixels: IntArray, header: CorrectedHeader) -> None:
+    # saturated pixels leave the range of 16 bits by the offset; they are not trusted
+    stored = np.clip(pixels + np.int32(header.offset), 0, 65535).astype(np.uint16)
+    smv.write(path, stored, format_smv_header(header))
