@@ -227,7 +227,7 @@ def test_a_full_disk_leaves_nothing(recording, here):
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing(here, kind):
-    long = record(here / "movie", np.repeat(true_frames(8, 512), 8, axis=0))
+    long = record(here / "movie", np.repeat(true_frames(8, 512), 20, axis=0))
     expt = imported(long, here)
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(expt), "nproc=2"],
