@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dials_truncfix.correction.annuli import Annuli
+from dials_truncfix.correction.regions import annular_regions
 from dials_truncfix.correction.zeros import find_zeros, radial_moments
 
 N_RINGS = 5
@@ -23,10 +24,11 @@ def image():
     return pixels, labels, radius
 
 
-def annuli(labels):
+def regions(labels):
     n_pixels = np.bincount(labels[labels >= 0], minlength=N_RINGS)
     centre = np.arange(N_RINGS) + 0.25
-    return Annuli(labels, np.arange(N_RINGS + 1.0), centre.astype(np.float32), n_pixels)
+    edges = np.arange(N_RINGS + 1.0)
+    return annular_regions(Annuli(labels, edges, centre.astype(np.float32), n_pixels))
 
 
 def test_finds_every_zero_of_the_annuli_and_no_other(image):
@@ -40,7 +42,7 @@ def test_finds_every_zero_of_the_annuli_and_no_other(image):
 def test_moments_of_the_radius_are_those_of_each_annulus(image, n_rows, tolerance):
     pixels, labels, radius = (values[:n_rows] for values in image)
     zeros = find_zeros(pixels, labels)
-    mean, deviation = radial_moments(pixels, annuli(labels), radius)
+    mean, deviation = radial_moments(pixels, regions(labels), radius)
     ring, at = labels.ravel()[zeros], radius.ravel()[zeros].astype(np.float64)
     for number in range(N_RINGS):
         mine = at[ring == number]
@@ -56,8 +58,8 @@ def test_an_image_without_zeros_has_none(image):
     _, labels, radius = image
     ones = np.ones(labels.shape, np.int32)
     assert len(find_zeros(ones, labels)) == 0
-    mean, deviation = radial_moments(ones, annuli(labels), radius)
-    np.testing.assert_array_equal(mean, annuli(labels).radius)
+    mean, deviation = radial_moments(ones, regions(labels), radius)
+    np.testing.assert_array_equal(mean, regions(labels).table.radius)
     assert not deviation.any()
 
 

@@ -107,7 +107,7 @@ def equal_area_annuli(
     ring = np.searchsorted(edges[1:-1], used, side="right")
     n_pixels = np.bincount(ring, minlength=len(edges) - 1)
     while len(n_pixels) > 1 and n_pixels.min() < minimum_pixels:
-        edges = np.delete(edges, _edge_to_remove(n_pixels))
+        edges = np.delete(edges, edge_to_remove(n_pixels))
         ring = np.searchsorted(edges[1:-1], used, side="right")
         n_pixels = np.bincount(ring, minlength=len(edges) - 1)
 
@@ -183,7 +183,7 @@ def without(
     labels.ravel()[index] = OUTSIDE
     edges = annuli.edges
     while len(n_pixels) > 1 and n_pixels.min() < minimum_pixels:
-        edge = _edge_to_remove(n_pixels)
+        edge = edge_to_remove(n_pixels)
         edges = np.delete(edges, edge)
         n_pixels = _merge(n_pixels, edge)
         total = _merge(total, edge)
@@ -191,7 +191,7 @@ def without(
     return Annuli(labels, edges, (total / n_pixels).astype(np.float32), n_pixels)
 
 
-def _edge_to_remove(n_pixels: npt.NDArray[np.int64]) -> int:
+def edge_to_remove(n_pixels: npt.NDArray[np.int64]) -> int:
     """
     Index of the edge between the smallest annulus and its smaller neighbour.
 

@@ -1,4 +1,4 @@
-"""The zeros of an image that can be replaced, and where they lie in their annuli."""
+"""The zeros of an image that can be replaced, and where they lie in their regions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.annuli import Annuli
+from dials_truncfix.correction.regions import Regions
 
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -21,14 +21,14 @@ _ENOUGH_FOR_MOMENTS = 200_000
 
 def find_zeros(image: IntArray, labels: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:
     """
-    Find the zeros in the annuli of an image.
+    Find the zeros in the regions of an image.
 
     Parameters
     ----------
     image : ndarray, shape (ny, nx), integer
         Recorded values, ADU.
     labels : ndarray, shape (ny, nx), integer
-        Annulus of each pixel; pixels with a negative label take no part.
+        Region of each pixel; pixels with a negative label take no part.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def zeros_of_block(
     Parameters
     ----------
     values, labels : ndarray, shape (n_pixels,), integer
-        Pixels, ADU, and their annuli.
+        Pixels, ADU, and their regions.
 
     Returns
     -------
@@ -74,10 +74,10 @@ def zeros_of_block(
 
 
 def radial_moments(
-    image: IntArray, annuli: Annuli, radius: FloatArray
+    image: IntArray, regions: Regions, radius: FloatArray
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """
-    Mean radius of the zeros of each annulus, and their mean distance from it.
+    Mean radius of the zeros of each region, and their mean distance from it.
 
     Of large images some rows are used, evenly spread.
 
@@ -85,28 +85,49 @@ def radial_moments(
     ----------
     image : ndarray, shape (ny, nx), integer
         Recorded values, ADU.
-    annuli : Annuli
-        Annuli of the image.
+    regions : Regions
+        Regions of the image.
     radius : ndarray, shape (ny, nx), float
         Radial coordinate, any unit.
 
     Returns
     -------
-    mean : ndarray, shape (n_rings,), float64
-        That of all pixels in an annulus without zeros.
-    deviation : ndarray, shape (n_rings,), float64
-        Mean absolute deviation; 0 in an annulus without zeros.
+    mean : ndarray, shape (n_regions,), float64
+        That of all pixels in a region without zeros.
+    deviation : ndarray, shape (n_regions,), float64
+        Mean absolute deviation; 0 in a region without zeros.
     """
-    rows = slice(None, None, max(image.size // _ENOUGH_FOR_MOMENTS, 1))
-    labels = annuli.labels[rows].ravel()
-    zeros = zeros_of_block(image[rows].ravel(), labels)
-    ring = labels.take(zeros)
+    rows, zeros = some_zeros(image, regions.labels)
+    region = regions.labels[rows].ravel().take(zeros)
     at = radius[rows].ravel().take(zeros).astype(np.float64)
-    count = np.bincount(ring, minlength=annuli.n_rings)
+    n_regions = regions.n_regions
+    count = np.bincount(region, minlength=n_regions)
     mean = np.where(
         count > 0,
-        np.bincount(ring, at, annuli.n_rings) / np.maximum(count, 1),
-        annuli.radius,
+        np.bincount(region, at, n_regions) / np.maximum(count, 1),
+        regions.table.radius,
     )
-    away = np.abs(at - mean[ring])
-    return mean, np.bincount(ring, away, annuli.n_rings) / np.maximum(count, 1)
+    away = np.abs(at - mean[region])
+    return mean, np.bincount(region, away, n_regions) / np.maximum(count, 1)
+
+
+def some_zeros(
+    image: IntArray, labels: npt.NDArray[np.int16]
+) -> tuple[slice, npt.NDArray[np.intp]]:
+    """
+    Find the zeros in some rows of an image, evenly spread; in all of a small one.
+
+    Parameters
+    ----------
+    image, labels
+        As for `find_zeros`.
+
+    Returns
+    -------
+    rows : slice
+        The rows.
+    zeros : ndarray, shape (n,), intp
+        Ascending indices into these rows in C order.
+    """
+    rows = slice(None, None, max(image.size // _ENOUGH_FOR_MOMENTS, 1))
+    return rows, zeros_of_block(image[rows].ravel(), labels[rows].ravel())

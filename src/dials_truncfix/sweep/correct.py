@@ -5,16 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.annuli import Annuli
 from dials_truncfix.correction.draw import draw_zeros
 from dials_truncfix.correction.fit import RingFits
-from dials_truncfix.correction.mixture import linear_mixture
-from dials_truncfix.correction.quantiles import (
-    QuantileTables,
-    conditional_tables,
-    mean_preserving_knots,
-)
-from dials_truncfix.correction.zeros import radial_moments
+from dials_truncfix.correction.region_law import law_of_zeros
+from dials_truncfix.correction.regions import Regions
 from dials_truncfix.sweep.source import Frame
 from dials_truncfix.sweep.work import SweepWork
 
@@ -25,7 +19,7 @@ def corrected_pixels(
     work: SweepWork,
     index: int,
     frame: Frame,
-    annuli: Annuli,
+    regions: Regions,
     fits: RingFits | None,
     assign: str | None = None,
     seed: int | None = None,
@@ -40,10 +34,10 @@ def corrected_pixels(
         Position of the image.
     frame : Frame
         The image.
-    annuli : Annuli
-        Its annuli.
+    regions : Regions
+        Its regions.
     fits : RingFits or None
-        Fits of its annuli. None leaves the pixels as they are.
+        Fits of its regions. None leaves the pixels as they are.
     assign : {'random', 'expected'}, optional
         What a zero becomes, if not what the options of the sweep say.
     seed : int, optional
@@ -56,24 +50,15 @@ def corrected_pixels(
     """
     if fits is None or not fits.fitted.any():
         return frame.pixels
-    tables = _tables(work, frame, annuli, fits)
+    tables, mixture = law_of_zeros(frame.pixels, regions, work.radius, work.nodes, fits)
     return draw_zeros(
         frame.pixels,
-        annuli.labels,
-        work.grid.node,
+        regions.labels,
+        work.nodes.node,
         tables,
-        linear_mixture(tables.radius, work.grid.radius),
+        mixture,
         seed=work.options.seed if seed is None else seed,
         image_number=work.source.numbers[index],
         assign=assign or work.options.assign,
         rounding=work.options.rounding,
     )
-
-
-def _tables(
-    work: SweepWork, frame: Frame, annuli: Annuli, fits: RingFits
-) -> QuantileTables:
-    """Quantile tables whose average over the zeros of each annulus is its fit's."""
-    centroid, deviation = radial_moments(frame.pixels, annuli, work.radius)
-    tables = conditional_tables(fits, centroid)
-    return mean_preserving_knots(tables, deviation[fits.fitted])

@@ -1,4 +1,4 @@
-"""Histograms of the annuli of each image, and their fits."""
+"""Histograms of the regions of each image, and their fits."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.annuli import Annuli
 from dials_truncfix.correction.fit import RingFits, fit_histograms
 from dials_truncfix.correction.histogram import ring_histograms
+from dials_truncfix.correction.regions import Regions, RegionTable
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.source import Frame
@@ -33,36 +33,37 @@ class MeasureTask:
 
 @dataclass(frozen=True)
 class ImageAnnuli:
-    """The annuli of one image.
+    """The regions of one image.
 
     Attributes
     ----------
     index : int
         Position in the imageset.
-    edges : ndarray, shape (n_annuli + 1,), float64
-        Limits in 2θ, rad.
-    radius : ndarray, shape (n_annuli,), float32
-        Mean 2θ of the pixels, rad.
-    d_limits : ndarray, shape (n_annuli + 1,), float64
-        Resolution at the edges, Å.
-    n_pixels, n_zero : ndarray, shape (n_annuli,), int64
-        Pixels, and those recorded as zero.
+    regions : RegionTable
+        The regions; radial coordinates are 2θ, rad.
+    d_limits : ndarray, shape (n_regions, 2), float64
+        Resolution at the inner and outer limit, Å.
+    n_zero : ndarray, shape (n_regions,), int64
+        Pixels recorded as zero.
     n_left_out : int
         Measured pixels left out because they lie in the shadow of the beam stop.
     """
 
     index: int
-    edges: npt.NDArray[np.float64]
-    radius: npt.NDArray[np.float32]
+    regions: RegionTable
     d_limits: npt.NDArray[np.float64]
-    n_pixels: npt.NDArray[np.int64]
     n_zero: npt.NDArray[np.int64]
     n_left_out: int
+
+    @property
+    def n_pixels(self) -> npt.NDArray[np.int64]:
+        """Pixels of each region."""
+        return self.regions.n_pixels
 
 
 @dataclass(frozen=True)
 class ImageHistograms:
-    """Annuli of one image with their histograms, shape (n_annuli, n_bins), int64."""
+    """Regions of one image with their histograms, shape (n_regions, n_bins), int64."""
 
     annuli: ImageAnnuli
     histograms: npt.NDArray[np.int64]
@@ -75,7 +76,7 @@ class ImageHistograms:
 
 @dataclass(frozen=True)
 class ImageFits:
-    """Annuli of one image with their fits, one row per annulus.
+    """Regions of one image with their fits, one row per region.
 
     Where histograms were pooled, the fits count the pixels of all images.
     """
@@ -130,9 +131,9 @@ def fit_images(task: MeasureTask) -> list[ImageFits]:
     return fitted
 
 
-def fit_frame(work: SweepWork, index: int, frame: Frame, annuli: Annuli) -> ImageFits:
+def fit_frame(work: SweepWork, index: int, frame: Frame, regions: Regions) -> ImageFits:
     """Measure and fit one image that has been read."""
-    image = _measure(work, index, frame, annuli)
+    image = _measure(work, index, frame, regions)
     return ImageFits(image.annuli, _fit(image.histograms, work.options))
 
 
@@ -147,18 +148,19 @@ def measure_images(task: MeasureTask) -> list[ImageHistograms]:
 
 
 def _measure(
-    work: SweepWork, index: int, frame: Frame, annuli: Annuli
+    work: SweepWork, index: int, frame: Frame, regions: Regions
 ) -> ImageHistograms:
-    histograms = ring_histograms(frame.pixels, annuli.labels, annuli.n_rings, N_BINS)
+    histograms = ring_histograms(
+        frame.pixels, regions.labels, regions.n_regions, N_BINS
+    )
+    table = regions.table
     return ImageHistograms(
         ImageAnnuli(
             index=index,
-            edges=annuli.edges,
-            radius=annuli.radius,
-            d_limits=work.d_limits(annuli),
-            n_pixels=annuli.n_pixels,
+            regions=table,
+            d_limits=work.d_limits(table),
             n_zero=histograms[:, 0].copy(),
-            n_left_out=int(np.count_nonzero(frame.valid) - annuli.n_pixels.sum()),
+            n_left_out=int(np.count_nonzero(frame.valid) - table.n_pixels.sum()),
         ),
         histograms,
     )
@@ -171,9 +173,9 @@ def _fit(histograms: npt.NDArray[np.int64], options: CorrectionOptions) -> RingF
 def _pool(
     image: ImageHistograms, others: Iterable[ImageHistograms]
 ) -> npt.NDArray[np.int64]:
-    """Sum the histograms of the images whose annuli are this image's.
+    """Sum the histograms of the images whose regions are this image's.
 
-    A moving beam stop can take an annulus away, and a recording can fail; such images
+    A moving beam stop can take a region away, and a recording can fail; such images
     stay apart.
     """
     if image.is_blank:
@@ -181,7 +183,7 @@ def _pool(
     total = np.zeros_like(image.histograms)
     for other in others:
         if (
-            np.array_equal(other.annuli.edges, image.annuli.edges)
+            image.annuli.regions.same_division(other.annuli.regions)
             and not other.is_blank
         ):
             total += other.histograms
@@ -193,7 +195,7 @@ def _fit_pooled(
 ) -> Iterator[ImageFits]:
     fitted: dict[tuple[bytes, bool], RingFits] = {}
     for image in images:
-        key = (image.annuli.edges.tobytes(), image.is_blank)
+        key = (image.annuli.regions.key, image.is_blank)
         if key not in fitted or image.is_blank:
             fitted[key] = _fit(_pool(image, images), options)
         yield ImageFits(image.annuli, fitted[key])

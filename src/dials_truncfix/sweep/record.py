@@ -112,8 +112,8 @@ def _annuli(image: ImageFits) -> list[dict[str, Any]]:
     annuli, fits = image.annuli, image.fits
     return [
         {
-            "d_max": annuli.d_limits[ring],
-            "d_min": annuli.d_limits[ring + 1],
+            "d_max": annuli.d_limits[ring, 0],
+            "d_min": annuli.d_limits[ring, 1],
             "n_pixels": annuli.n_pixels[ring],
             "n_zero": annuli.n_zero[ring],
             "status": str(fits.status[ring]),

@@ -60,7 +60,7 @@ def annulus_table(fits: list[ImageFits]) -> str:
         )
         row = [
             ring + 1,
-            f"{_resolution(d_limits[ring])}-{_resolution(d_limits[ring + 1])}",
+            "-".join(map(_resolution, d_limits[ring])),
             n_pixels // len(whole),
             f"{100 * n_zero / max(n_pixels, 1):.2f}",
             names or str(whole[0].fits.status[ring]).replace("_", " "),

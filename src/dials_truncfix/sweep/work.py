@@ -1,4 +1,4 @@
-"""What the tasks on single images share: the open sweep, its annuli, its options.
+"""What the tasks on single images share: the open sweep, its regions, its options.
 
 A task carries the sweep as pickled bytes. Each process unpacks them once, opens the
 files itself and keeps what all images share.
@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from dials_truncfix.correction.annuli import Annuli, equal_area_annuli, without
 from dials_truncfix.correction.mask import find_beam_stop
+from dials_truncfix.correction.nodes import Nodes, radial_nodes
 from dials_truncfix.correction.radial_grid import RadialGrid, radial_grid
+from dials_truncfix.correction.regions import Regions, RegionTable, annular_regions
 from dials_truncfix.correction.scattering import d_spacing
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.source import Frame, SweepSource
@@ -63,8 +65,13 @@ class SweepWork:
             self.options.minimum_pixels,
         )
 
-    def image_annuli(self, frame: Frame) -> Annuli:
-        """Annuli of the pixels of one image that can be fitted and corrected.
+    @cached_property
+    def nodes(self) -> Nodes:
+        """Places at which the distributions of all images are tabulated."""
+        return radial_nodes(self.grid)
+
+    def image_annuli(self, frame: Frame) -> Regions:
+        """Regions of the pixels of one image that can be fitted and corrected.
 
         They depend on this image only, so that any part of a sweep is corrected
         like the whole.
@@ -72,11 +79,13 @@ class SweepWork:
         excluded = ~frame.valid
         if self.options.beam_stop:
             excluded |= find_beam_stop(frame.pixels, frame.valid, self.radius)
-        return without(self.annuli, self.radius, excluded, self.options.minimum_pixels)
+        return annular_regions(
+            without(self.annuli, self.radius, excluded, self.options.minimum_pixels)
+        )
 
-    def d_limits(self, annuli: Annuli) -> npt.NDArray[np.float64]:
-        """Resolution at the edges of annuli, from the centre outwards, Å."""
-        return d_spacing(annuli.edges, self.source.wavelength)
+    def d_limits(self, regions: RegionTable) -> npt.NDArray[np.float64]:
+        """Resolution at the inner and outer limit of each region, Å."""
+        return d_spacing(regions.limits, self.source.wavelength)
 
 
 def pack(imageset: Any, options: CorrectionOptions) -> bytes:
