@@ -241,7 +241,7 @@ def _array_dtype(kind: Any, text: str, where: str) -> np.dtype[Any]:
     wanted = get_origin(wanted) or wanted
     if _DTYPE.fullmatch(text) is not None:
         dtype: np.dtype[Any] = np.dtype(text)
-        if not isinstance(wanted, type) or issubclass(dtype.type, wanted):
+        if wanted is Any or issubclass(dtype.type, wanted):
             return dtype
     raise ValueError(f"{where} is an array of {text[:40]!r}")
 

@@ -221,15 +221,12 @@ def find_source(
         When it is missing, has changed, or must not be read.
     """
     problem = None
-    candidates = dict.fromkeys(
-        os.path.realpath(os.path.join(rights.folder, candidate))
-        for candidate in (source.relative, source.path)
-        if "\0" not in candidate
-    )
-    for path in candidates:
+    for candidate in (source.relative, source.path):
         try:
+            path = os.path.realpath(os.path.join(rights.folder, candidate))
             status = os.stat(path)
         except (OSError, ValueError):
+            # ValueError: a text that cannot name a file
             continue
         problem = _problem(source, path, status, rights, find_parts)
         if problem is None:
