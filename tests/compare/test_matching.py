@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -10,75 +9,46 @@ from dials.array_family import flex
 from dxtbx import flumpy
 from dxtbx.model import Crystal
 
+import integrated_tables
 from dials_truncfix.compare import agreement
 from dials_truncfix.compare.matching import match
 from dials_truncfix.compare.spots import spot_finding
-from dials_truncfix.simulate.truth import Truth, load_truth, save_truth
+from dials_truncfix.simulate.truth import load_truth, save_truth
 
 # another setting of a tetragonal crystal, -h k -l
 OPERATOR = np.diag([-1, 1, -1])
 
 
-@pytest.fixture(scope="module")
-def truth(small_sweep):
-    return Truth(
-        reflections=small_sweep.reflections,
-        shadowed=small_sweep.shadowed(),
-        setting_matrix=np.reshape(small_sweep.experiment.crystal.get_A(), (3, 3)),
-        n_images=small_sweep.n_images,
-        adu_per_electron=6.0,
-        gain=9.0,
-        read_noise=6.0,
-        parameters={"seed": 7},
-    )
+@pytest.fixture
+def indexed(small_sweep):
+    return integrated_tables.indexed(small_sweep, OPERATOR)
 
 
 @pytest.fixture
-def indexed(small_sweep):
-    """Experiment of the same lattice in another setting, with a panel gain."""
-    experiment = copy.deepcopy(small_sweep.experiment)
-    axes = OPERATOR @ np.array(experiment.crystal.get_real_space_vectors())
-    experiment.crystal = Crystal(
-        *map(tuple, axes), space_group=experiment.crystal.get_space_group()
-    )
-    experiment.detector[0].set_gain(9.0)
-    return experiment
+def integrated(small_sweep):
+    """Make the table of whole reflections, and say which these are."""
+
+    def make(factor=0.9, noise=2.0, shift=0.0):
+        whole = integrated_tables.whole_reflections(small_sweep)
+        electrons = factor * small_sweep.reflections.intensity[whole] + shift
+        rng = np.random.default_rng(1)
+        electrons += noise * rng.standard_normal(whole.sum())
+        table = integrated_tables.integrated(small_sweep, OPERATOR, electrons, noise)
+        return table, whole
+
+    return make
 
 
-def integrated(truth, factor=0.9, noise=2.0, shift=0.0):
-    """Table of whole reflections as integration would give it."""
-    r = truth.reflections
-    whole = (r.z > 0) & (r.z < truth.n_images)
-    rng = np.random.default_rng(1)
-    electrons = factor * r.intensity[whole] + shift
-    electrons += noise * rng.standard_normal(whole.sum())
-    table = flex.reflection_table()
-    indices = (r.miller_index[whole] @ OPERATOR).tolist()
-    table["miller_index"] = flex.miller_index([tuple(h) for h in indices])
-    xyz = np.column_stack([r.x, r.y, r.z])[whole]
-    table["xyzcal.px"] = flumpy.vec_from_numpy(np.ascontiguousarray(xyz))
-    table["partiality"] = flex.double(len(electrons), 1.0)
-    for column in ("sum", "prf"):
-        table[f"intensity.{column}.value"] = flumpy.from_numpy(electrons * 6 / 9)
-        table[f"intensity.{column}.variance"] = flex.double(
-            len(electrons), (noise * 6 / 9) ** 2
-        )
-    table["flags"] = flex.size_t(
-        len(electrons), table.flags.integrated_sum | table.flags.integrated_prf
-    )
-    return table, whole
-
-
-def test_another_lattice_is_refused(truth, indexed):
+def test_another_lattice_is_refused(truth, indexed, integrated):
     a, b, c = indexed.crystal.get_real_space_vectors()
     indexed.crystal = Crystal(a, b, 1.3 * np.array(c), "P1")
     with pytest.raises(ValueError, match="not the one simulated"):
-        match(truth, indexed, integrated(truth)[0])
+        match(truth, indexed, integrated()[0])
 
 
-@pytest.mark.parametrize("column", ["sum", "prf"])
-def test_intensities_are_matched_in_electrons(truth, indexed, column):
-    table, whole = integrated(truth)
+@pytest.mark.parametrize("column", ["sum", "profile"])
+def test_intensities_are_matched_in_electrons(truth, indexed, integrated, column):
+    table, whole = integrated()
     matched = match(truth, indexed, table, column=column)
     assert matched.n_given == whole.sum()
     assert len(matched) == (whole & ~truth.shadowed).sum()
@@ -88,8 +58,8 @@ def test_intensities_are_matched_in_electrons(truth, indexed, column):
     assert agreement.capture(matched) == pytest.approx(0.9, abs=1e-3)
 
 
-def test_figures_of_agreement(truth, indexed):
-    matched = match(truth, indexed, integrated(truth, factor=1.0, shift=-5.0)[0])
+def test_figures_of_agreement(truth, indexed, integrated):
+    matched = match(truth, indexed, integrated(factor=1.0, shift=-5.0)[0])
     for item in agreement.intensity_bins(matched, captured=1.0):
         assert item.bias == pytest.approx(-5, abs=4 * item.bias_error)
         assert item.z_sd == pytest.approx(1, abs=0.15)
@@ -103,26 +73,26 @@ def test_figures_of_agreement(truth, indexed):
     assert agreement.slope_ratio(matched, (20, 4), (2.2, 1.5)) > 1.005
 
 
-def test_small_sets_have_no_figures(truth, indexed):
-    matched = match(truth, indexed, integrated(truth)[0]).between(1e-3, 1e-4)
+def test_small_sets_have_no_figures(truth, indexed, integrated):
+    matched = match(truth, indexed, integrated()[0]).between(1e-3, 1e-4)
     result = agreement.agreement(matched, 0, 0)
     assert result.n == 0
     assert np.isnan(result.slope)
 
 
-def test_partial_and_failed_reflections_are_left_out(truth, indexed):
-    table, whole = integrated(truth)
+def test_partial_and_failed_reflections_are_left_out(truth, indexed, integrated):
+    table, whole = integrated()
     half = flex.bool(np.arange(len(table)) % 2 == 0)
     table["partiality"].set_selected(half, 0.5)
     assert match(truth, indexed, table).n_given == whole.sum() // 2
     table.unset_flags(~half, table.flags.integrated_sum)
-    with pytest.raises(ValueError, match="no reflection was integrated"):
+    with pytest.raises(ValueError, match="no reflection of the table has a good"):
         match(truth, indexed, table)
-    with pytest.raises(ValueError, match="neither sum nor prf"):
+    with pytest.raises(ValueError, match="intensity=best is none of"):
         match(truth, indexed, table, column="best")
 
 
-def test_the_nearer_of_two_passages_is_taken(truth, indexed):
+def test_the_nearer_of_two_passages_is_taken(truth, indexed, integrated):
     r = truth.reflections
     shifted = replace(r, z=r.z + 40.0, intensity=r.intensity * 7)
     both = {
@@ -135,9 +105,9 @@ def test_the_nearer_of_two_passages_is_taken(truth, indexed):
         shadowed=np.tile(truth.shadowed, 2),
         n_images=6,
     )
-    matched = match(twice, indexed, integrated(truth)[0])
+    matched = match(twice, indexed, integrated()[0])
     assert (matched.row >= len(r)).all()
-    far = match(twice, indexed, integrated(truth)[0], max_z_difference=1e-9)
+    far = match(twice, indexed, integrated()[0], max_z_difference=1e-9)
     assert len(far) == len(matched)
 
 

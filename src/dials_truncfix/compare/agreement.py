@@ -37,6 +37,8 @@ class Agreement:
         Standard deviation of (observed - capture × true)/σ.
     correlation : float
         Pearson's coefficient between observed and true.
+    r_factor : float
+        Sum of |observed - capture × true| over that of capture × true.
     """
 
     low: float
@@ -48,6 +50,7 @@ class Agreement:
     bias_error: float
     z_sd: float
     correlation: float
+    r_factor: float
 
 
 def capture(matched: Matched) -> float:
@@ -75,8 +78,8 @@ def agreement(
     low, high : float
         Its limits, to be noted.
     captured : float, optional
-        Part of the true intensity that is expected, for `z_sd`; the ratio of sums of
-        this set if not given.
+        Part of the true intensity that is expected, for `z_sd` and `r_factor`; the
+        ratio of sums of this set if not given.
 
     Returns
     -------
@@ -85,13 +88,11 @@ def agreement(
     """
     if len(matched) < 3:
         nan = float("nan")
-        return Agreement(low, high, len(matched), nan, nan, nan, nan, nan, nan)
+        return Agreement(low, high, len(matched), *(nan,) * 7)
     observed, expected = matched.observed, matched.expected
     difference = observed - expected
     ratio = float(observed.sum() / expected.sum())
-    z = (
-        observed - (ratio if captured is None else captured) * expected
-    ) / matched.sigma
+    model = (ratio if captured is None else captured) * expected
     return Agreement(
         low=low,
         high=high,
@@ -100,17 +101,20 @@ def agreement(
         ratio=ratio,
         bias=float(difference.mean()),
         bias_error=float(difference.std(ddof=1) / np.sqrt(len(matched))),
-        z_sd=float(z.std(ddof=1)),
+        z_sd=float(((observed - model) / matched.sigma).std(ddof=1)),
         correlation=float(np.corrcoef(observed, expected)[0, 1]),
+        r_factor=float(np.abs(observed - model).sum() / np.abs(model).sum()),
     )
 
 
 def resolution_bins(
-    matched: Matched, limits: Sequence[float] = RESOLUTION_LIMITS
+    matched: Matched,
+    limits: Sequence[float] = RESOLUTION_LIMITS,
+    captured: float | None = None,
 ) -> list[Agreement]:
     """Agreement in shells between falling limits, Å."""
     return [
-        agreement(matched.between(d_max, d_min), d_max, d_min)
+        agreement(matched.between(d_max, d_min), d_max, d_min, captured)
         for d_max, d_min in zip(limits, limits[1:])
     ]
 

@@ -8,13 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from dials.array_family import flex
-from dxtbx import flumpy
 from dxtbx.model import Experiment
 
+from dials_truncfix.compare.observations import (
+    MIN_PARTIALITY,
+    Observations,
+    read_observations,
+)
 from dials_truncfix.compare.passages import nearest_passage, setting_change
 from dials_truncfix.simulate.truth import Truth
 
 FloatArray = npt.NDArray[np.float64]
+
+#: Farther apart along the rotation, images, two passages are not the same.
+MAX_Z_DIFFERENCE = 3.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,8 @@ class Matched:
         Resolution, Å.
     row : ndarray of int, shape (n,)
         Position in the truth.
+    found : ndarray of int, shape (n,)
+        Position among the reflections that were integrated.
     reindexing : ndarray of int, shape (3, 3)
         Takes the indices of the integrated reflections to those of the truth.
     n_given : int
@@ -42,6 +51,7 @@ class Matched:
     expected: FloatArray
     d: FloatArray
     row: npt.NDArray[np.int64]
+    found: npt.NDArray[np.int64]
     reindexing: npt.NDArray[np.int64]
     n_given: int
 
@@ -57,6 +67,7 @@ class Matched:
             self.expected[chosen],
             self.d[chosen],
             self.row[chosen],
+            self.found[chosen],
             self.reindexing,
             self.n_given,
         )
@@ -73,8 +84,8 @@ def match(
     *,
     column: str = "sum",
     adu_per_electron: float | None = None,
-    min_partiality: float = 0.99,
-    max_z_difference: float = 3.0,
+    min_partiality: float = MIN_PARTIALITY,
+    max_z_difference: float = MAX_Z_DIFFERENCE,
 ) -> Matched:
     """Find the truth of integrated reflections, by index and rotation angle.
 
@@ -88,7 +99,7 @@ def match(
         From ``integrated.expt``; crystal and panel gain are used.
     table : dials.array_family.flex.reflection_table
         From ``integrated.refl``.
-    column : {'sum', 'prf'}
+    column : {'sum', 'profile'}
         Intensities by summation or profile fitting.
     adu_per_electron : float, optional
         Mean signal of an electron, ADU; that of the truth if not given. DIALS
@@ -107,45 +118,69 @@ def match(
     ValueError
         If the lattices are not the same, or nothing was integrated.
     """
-    if column not in ("sum", "prf"):
-        raise ValueError(f"column {column} is neither sum nor prf")
-    name = f"intensity.{column}"
-    if f"{name}.value" not in table:
-        raise ValueError(f"the table has no {name}.value")
-    flag = table.flags.integrated_sum if column == "sum" else table.flags.integrated_prf
-    good = table.get_flags(flag) & (table[f"{name}.variance"] > 0)
-    if "partiality" in table:
-        good &= table["partiality"] >= min_partiality
-    table = table.select(good)
-    if len(table) == 0:
-        raise ValueError(f"no reflection was integrated ({name})")
+    found = read_observations(table, [experiment], column, min_partiality)
+    return match_truth(
+        truth,
+        found.select(found.lattice == 0),
+        experiment.crystal.get_A(),
+        adu_per_electron=adu_per_electron,
+        max_z_difference=max_z_difference,
+    )
 
+
+def match_truth(
+    truth: Truth,
+    found: Observations,
+    setting_matrix: npt.ArrayLike,
+    *,
+    adu_per_electron: float | None = None,
+    max_z_difference: float = MAX_Z_DIFFERENCE,
+) -> Matched:
+    """Find the truth of reflections of one crystal, by index and rotation angle.
+
+    Parameters
+    ----------
+    truth : Truth
+        The truth.
+    found : Observations
+        Reflections; scaled ones are brought to the scale of the truth by one factor.
+    setting_matrix : array_like, shape (3, 3)
+        A of the crystal that was found, Å⁻¹.
+    adu_per_electron, max_z_difference
+        As for `match`.
+
+    Returns
+    -------
+    Matched
+
+    Raises
+    ------
+    ValueError
+        If the lattices are not the same.
+    """
     try:
-        reindexing = setting_change(experiment.crystal.get_A(), truth.setting_matrix)
+        reindexing = setting_change(setting_matrix, truth.setting_matrix)
     except ValueError as error:
         raise ValueError(
             f"the crystal that was found is not the one simulated: {error}"
         ) from None
-    found = flumpy.to_numpy(table["miller_index"].as_vec3_double())
-    indices = np.rint(found @ reindexing.T).astype(np.int64)
-    z = flumpy.to_numpy(table["xyzcal.px"])[:, 2]
     reflections = truth.reflections
-    row, distance = nearest_passage(indices, z, reflections.miller_index, reflections.z)
-    matched = (row >= 0) & (distance <= max_z_difference) & ~truth.shadowed[row]
-
-    per_electron = (
-        truth.adu_per_electron if adu_per_electron is None else adu_per_electron
+    row, distance = nearest_passage(
+        found.miller_index @ reindexing.T,
+        found.z,
+        reflections.miller_index,
+        reflections.z,
     )
-    to_electrons = experiment.detector[0].get_gain() / per_electron
-    value = flumpy.to_numpy(table[f"{name}.value"]) * to_electrons
-    sigma = np.sqrt(flumpy.to_numpy(table[f"{name}.variance"])) * to_electrons
+    matched = (row >= 0) & (distance <= max_z_difference) & ~truth.shadowed[row]
+    per_electron = adu_per_electron or truth.adu_per_electron
     row = row[matched]
     return Matched(
-        observed=value[matched],
-        sigma=sigma[matched],
+        observed=found.value[matched] / per_electron,
+        sigma=found.sigma[matched] / per_electron,
         expected=reflections.intensity[row],
         d=reflections.d[row],
         row=row,
+        found=np.flatnonzero(matched),
         reindexing=reindexing,
-        n_given=len(table),
+        n_given=len(found),
     )

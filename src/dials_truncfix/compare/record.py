@@ -1,0 +1,77 @@
+"""The figures of a comparison as plain values, for JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from dials_truncfix import __version__
+from dials_truncfix.compare.comparison import CompareOptions, Comparison, TruthFigures
+from dials_truncfix.compare.files import Integrated
+
+#: Changes when the meaning of an entry does.
+SCHEMA = "dials.truncfix_compare/1"
+
+
+def comparison_record(
+    comparison: Comparison,
+    before: Integrated,
+    after: Integrated,
+    truth: str | None,
+    intensity: str,
+    unit: str,
+    options: CompareOptions,
+    sentences: Sequence[str],
+    warned: Sequence[str],
+) -> dict[str, Any]:
+    """Describe a comparison by plain values; what is not a number becomes None."""
+    record = {
+        "schema": SCHEMA,
+        "version": __version__,
+        "before": _files(before),
+        "after": _files(after),
+        "truth": truth,
+        "intensity": intensity,
+        "unit": unit,
+        "truth_unit": comparison.truth_unit if truth else None,
+        "options": asdict(options),
+        "scale_of_after": comparison.scale,
+        "shell_limits": comparison.limits.tolist(),
+        "changes": [asdict(c) for c in comparison.changes],
+        "merged_before": [asdict(m) for m in comparison.merged_before],
+        "merged_after": [asdict(m) for m in comparison.merged_after],
+        "truth_before": _figures(comparison.truth_before),
+        "truth_after": _figures(comparison.truth_after),
+        "findings": list(sentences),
+        "warnings": list(warned),
+    }
+    return dict(_finite(record))
+
+
+def as_json(record: dict[str, Any]) -> bytes:
+    """Text of a record."""
+    return json.dumps(record, indent=1, allow_nan=False).encode() + b"\n"
+
+
+def _files(side: Integrated) -> dict[str, str]:
+    return {
+        "reflections": str(side.path),
+        "experiments": str(side.experiments_path),
+    }
+
+
+def _figures(figures: TruthFigures | None) -> dict[str, Any] | None:
+    return None if figures is None else asdict(figures)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
