@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dials_truncfix.correction.camera_model import CameraModel
 from dials_truncfix.correction.choice import prefers_emg
 from dials_truncfix.correction.distributions import FAMILIES, distribution
 from dials_truncfix.correction.family_fit import FamilyFit, fit_family
@@ -30,11 +31,12 @@ class RingFits:
     rounding : str
         "round" or "floor": how the camera made integers.
     family : NDArray[np.str_]
-        "lognormal", "emg" or "paper" (a lognormal by the paper's eq. 4).
+        "lognormal", "emg", "paper" (a lognormal by the paper's eq. 4) or "camera".
     status : NDArray[np.str_]
         "fitted", "no_pixels", "one_level", "few_levels" or "overflow".
     theta : NDArray[np.float64]
-        (..., 3) parameters of the family; see `lognormal` and `emg`. ADU.
+        (..., 3) parameters of the family; see `lognormal` and `emg`, ADU. The
+        camera's only one is the rate, e⁻; the others are NaN.
     nll : NDArray[np.float64]
         Negative log-likelihood per pixel in the fitted range, nat.
     i_max : NDArray[np.int64]
@@ -52,6 +54,8 @@ class RingFits:
     rmsd : NDArray[np.float64]
         Root mean square deviation of observed from fitted counts per grey level
         above the first interval, up to `i_max`.
+    camera : CameraModel or None
+        Camera of the rows of family "camera".
     """
 
     rounding: str
@@ -68,6 +72,7 @@ class RingFits:
     variance: NDArray[np.float64]
     mean_nonpositive: NDArray[np.float64]
     rmsd: NDArray[np.float64]
+    camera: CameraModel | None = None
 
     @property
     def fitted(self) -> NDArray[np.bool_]:
@@ -76,10 +81,12 @@ class RingFits:
 
     def __getitem__(self, index: int) -> RingFits:
         """Return the fits of one image of a batch."""
-        return RingFits(
-            self.rounding,
-            *(getattr(self, name)[index] for name in list(self.__annotations__)[1:]),
-        )
+        columns = [
+            field.name
+            for field in fields(self)
+            if field.name not in ("rounding", "camera")
+        ]
+        return replace(self, **{name: getattr(self, name)[index] for name in columns})
 
 
 def fit_histograms(

@@ -195,7 +195,7 @@ def _invert(
     at_threshold = family.log_cdf(np.array([threshold]), theta)
     known = np.flatnonzero(np.isfinite(at_threshold[:, 0]))
     theta, at_threshold = theta[known], at_threshold[known]
-    log_u = _log_cells(n)
+    log_u = log_cells(n)
     scale = np.sqrt(family.variance(theta))[:, None]
     depths = scale * _bracket_depths()
     log_ratio = family.log_cdf(threshold - depths, theta) - at_threshold
@@ -223,7 +223,7 @@ def _bracket_depths() -> Array:
 
 
 @lru_cache(maxsize=4)
-def _log_cells(n: int) -> tuple[Array, Array]:
+def log_cells(n: int) -> tuple[Array, Array]:
     """Return log u of the cells of the coarse table and of its magnified first cell."""
     log_cells = np.log((np.arange(n) + 0.5) / n)
     return log_cells, log_cells - np.log(n)
