@@ -148,12 +148,13 @@ output {
   template = truncfix_#####
     .type = str
     .help = "Name of the corrected images; the # become the image number."
-  format = *cbf smv nexus
+  format = *cbf smv nexus sidecar
     .type = choice
     .help = "cbf: signed pixels, least work, for DIALS with this plugin. smv: unsigned"
             "pixels with one offset for the whole sweep, for DIALS, XDS, MOSFLM and"
             "xia2. nexus: signed pixels in a few HDF5 files behind a master file that"
-            "follows NXmx."
+            "follows NXmx. sidecar: no pixels, but one small file by which DIALS with"
+            "this plugin corrects the images as it reads them."
   compression = *gzip bitshuffle none
     .type = choice
     .help = "Of NeXus images. gzip: can be read everywhere. bitshuffle: smallest and"

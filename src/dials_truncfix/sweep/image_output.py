@@ -80,7 +80,7 @@ def open_output(
             destination.paths[0], shape, destination.compression
         ) as write:
             yield lambda index, frame, pixels: write(
-                _marked(frame, pixels, destination.panel)
+                marked_pixels(frame, pixels, destination.panel)
             )
         return
     paths = iter(destination.paths)
@@ -88,7 +88,7 @@ def open_output(
 
     def write_image(index: int, frame: Frame, pixels: IntArray) -> None:
         header = image_header(source, index, destination.panel, destination.seed)
-        marked = _marked(frame, pixels, destination.panel)
+        marked = marked_pixels(frame, pixels, destination.panel)
         write_file(Path(next(paths)), marked, header)
 
     yield write_image
@@ -127,7 +127,7 @@ def corrected_header(
     )
 
 
-def _marked(frame: Frame, pixels: IntArray, panel: PanelValues) -> IntArray:
+def marked_pixels(frame: Frame, pixels: IntArray, panel: PanelValues) -> IntArray:
     """Give bad pixels a value that cannot pass for a measured one any more."""
     if frame.valid.all():
         return pixels

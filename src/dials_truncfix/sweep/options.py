@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
+
+from dials_truncfix.io.sidecar import SUFFIX
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class OutputOptions:
     template : str
         File name with one run of ``#`` for the image number; the format's suffix is
         added when it is missing.
-    image_format : {'cbf', 'smv', 'nexus'}
+    image_format : {'cbf', 'smv', 'nexus', 'sidecar'}
         Format of the images.
     experiments, json : str or None
         Paths of the experiments and of the record; None leaves them out.
@@ -102,6 +105,7 @@ class OutputOptions:
             "cbf": (".cbf",),
             "smv": (".img", ".smv"),
             "nexus": (".h5", ".hdf5"),
+            "sidecar": (SUFFIX,),
         }[self.image_format]
         if self.template.lower().endswith(suffixes):
             return self.template
@@ -109,10 +113,21 @@ class OutputOptions:
 
     @property
     def images_template(self) -> str:
-        """What experiments refer to: the template, or the master file of NeXus."""
+        """What experiments refer to: the template, or the one file that has all images.
+
+        That is the master file of NeXus, or a sidecar.
+        """
         if self.image_format == "nexus":
             return re.sub("#+", "master", self.file_template)
+        if self.image_format == "sidecar":
+            name = re.sub("[_.-]*#+", "", self.file_template)
+            return name if name != SUFFIX else f"truncfix{SUFFIX}"
         return self.file_template
+
+    @property
+    def images_path(self) -> Path:
+        """Absolute path of `images_template`."""
+        return Path(self.directory).absolute() / self.images_template
 
     def file_name(self, number: int) -> str:
         """Return the name of the image of this number.

@@ -132,7 +132,8 @@ def copy_images(work: SweepTasks) -> Corrected:
 
 def correct_images(work: SweepTasks) -> Corrected:
     """Fit, correct and write all images."""
-    if work.correction.histograms == "image" and work.output.image_format != "smv":
+    alone = work.correction.histograms == "image"
+    if alone and work.output.image_format in ("cbf", "nexus"):
         return _one_pass(work)
     return _two_passes(work)
 
@@ -201,6 +202,9 @@ def _write_all(
     images: Sequence[tuple[int, RingFits | None]],
     panels: Sequence[PanelValues],
 ) -> None:
+    if work.output.image_format == "sidecar":
+        # its images are corrected as they are read
+        return
     todo = [
         WriteTask(
             CorrectTask(work.packed, tuple(block)),

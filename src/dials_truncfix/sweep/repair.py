@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,19 +19,23 @@ from dials_truncfix.sweep.experiments import corrected_experiments
 from dials_truncfix.sweep.measure import MeasureTask, measure_images
 from dials_truncfix.sweep.nexus import check_nexus, write_sweep_master
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
+from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.passes import (
     IMAGES_PER_TASK,
+    Corrected,
     SweepTasks,
     copy_images,
     correct_images,
 )
+from dials_truncfix.sweep.recipe import Recipe, make_recipe
 from dials_truncfix.sweep.record import (
     as_json,
     fits_record,
     replicates_record,
     run_record,
 )
-from dials_truncfix.sweep.replicates import plan_replicates
+from dials_truncfix.sweep.replicates import Replicate, plan_replicates
+from dials_truncfix.sweep.sidecar import check_sidecar, write_sidecar
 from dials_truncfix.sweep.source import SweepSource
 from dials_truncfix.sweep.work import SAMPLE_SIZE, SweepWork, blocks, pack, sample
 
@@ -111,7 +116,10 @@ def repair_sweep(
     source = work.source
     replicates = plan_replicates(correction.seed, output)
     for replicate in replicates:
-        refuse_folder_of_inputs(Path(replicate.output.directory), source)
+        if output.image_format == "sidecar":
+            check_sidecar(source, replicate.output.images_path)
+        else:
+            refuse_folder_of_inputs(Path(replicate.output.directory), source)
     names = [output.file_name(number) for number in source.numbers]
     if output.image_format == "nexus":
         check_nexus(source, output.compression)
@@ -141,9 +149,11 @@ def repair_sweep(
                 write_sweep_master(
                     staged, source, replicate, panel, images.images_per_task
                 )
+            template = replicate.output.images_path
+            if output.image_format == "sidecar":
+                recipe = _recipe(work, replicate, panel, done, template.parent)
+                write_sidecar(staged / template.name, recipe, template)
             if expt is not None:
-                folder = Path(replicate.output.directory).absolute()
-                template = folder / output.images_template
                 corrected = corrected_experiments(experiments, source, template, panel)
                 expt.write(corrected.as_json().encode())
         if json is not None:
@@ -155,6 +165,20 @@ def repair_sweep(
         summary.log_saved(replicate, names, source, panel)
     if output.json is not None:
         logger.info("Saving the record to %s", output.json)
+
+
+def _recipe(
+    work: SweepWork,
+    replicate: Replicate,
+    panel: PanelValues,
+    done: Corrected,
+    folder: Path,
+) -> Recipe:
+    """Write down what determines the pixels of one draw."""
+    fits = [image.fits for image in done.fits] or [None] * len(work.source)
+    options = dataclasses.replace(work.options, seed=replicate.seed)
+    image_format = replicate.output.image_format
+    return make_recipe(work.source, options, panel, image_format, fits, folder)
 
 
 def refuse_folder_of_inputs(folder: Path, source: SweepSource) -> None:

@@ -155,6 +155,9 @@ def log_saved(
     if output.image_format == "nexus":
         path = os.path.join(output.directory, output.images_template)
         logger.info("Saving %d corrected images to %s", len(names), path)
+    elif output.image_format == "sidecar":
+        path = os.path.join(output.directory, output.images_template)
+        logger.info("Saving how to correct %d images to %s", len(names), path)
     else:
         first = os.path.join(output.directory, names[0])
         last = os.path.join(output.directory, names[-1])

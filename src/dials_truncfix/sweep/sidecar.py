@@ -1,0 +1,112 @@
+"""The sidecar of one sweep: its recipe in a file that stands for the images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dials_truncfix
+from dials_truncfix.io.atomic import atomic_write
+from dials_truncfix.io.sidecar import format_sidecar, read_sidecar
+from dials_truncfix.io.source_files import printable, reading_rights
+from dials_truncfix.sweep.recipe import (
+    PixelCheck,
+    Recipe,
+    recipe_from_plain,
+    recipe_to_plain,
+    refuse_unfit_class,
+    with_checks,
+)
+from dials_truncfix.sweep.recipe_images import RecipeImages, checksum
+from dials_truncfix.sweep.source import SweepSource
+
+
+def check_sidecar(source: SweepSource, path: Path) -> None:
+    """
+    Find out before the work whether a sidecar can stand for the images.
+
+    Parameters
+    ----------
+    source : SweepSource
+        The images to correct.
+    path : pathlib.Path
+        Where the sidecar will lie.
+
+    Raises
+    ------
+    ValueError
+        When a number is below 1, when they cannot be read again, or when one of them
+        has this path.
+    """
+    refuse_unfit_class(source.imageset.get_format_class())
+    if min(source.numbers) < 1:
+        raise ValueError(
+            f"{source.name}: image number {min(source.numbers)} has no place in a "
+            "sidecar, where numbers start at 1: give output.format=cbf"
+        )
+    if path.resolve() in (file.resolve() for file in source.files()):
+        raise ValueError(
+            f"{path} is an input and would be overwritten: give another "
+            "output.template or output.directory"
+        )
+
+
+def write_sidecar(path: Path, recipe: Recipe, final: Path) -> None:
+    """
+    Write a sidecar, and see that it can be read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where to write it.
+    recipe : Recipe
+        What determines the images.
+    final : pathlib.Path
+        Where it will lie, from where the paths of the sources are looked up.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written.
+    ValueError
+        When it is too large, or the images cannot be read again.
+    """
+    with atomic_write(path) as stream:
+        status = path.parent.stat()
+        images = RecipeImages(recipe, reading_rights(str(final), status.st_uid))
+        n_images = len(recipe.images)
+        checks = [
+            PixelCheck(recipe.images[i].number, checksum(images.pixels(i)))
+            for i in sorted({0, n_images // 2, n_images - 1})
+        ]
+        plain = recipe_to_plain(with_checks(recipe, checks))
+        stream.write(format_sidecar({"recipe": plain}, dials_truncfix.__version__))
+
+
+def open_sidecar(path: str) -> RecipeImages:
+    """
+    Open a sidecar.
+
+    Parameters
+    ----------
+    path : str
+        Its path.
+
+    Returns
+    -------
+    RecipeImages
+        Of which the first source has been found.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    ValueError
+        When it is damaged, of another schema, or lacks its source.
+    """
+    sidecar = read_sidecar(path)
+    name = printable(str(path))
+    recipe = recipe_from_plain(sidecar.content.get("recipe"), name)
+    images = RecipeImages(recipe, sidecar.rights)
+    # to fail now is better than in the middle of a sweep
+    images.sources.find(0)
+    return images
