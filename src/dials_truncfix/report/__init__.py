@@ -1,0 +1,1 @@
+"""Results to plot dictionaries, and these to self-contained HTML."""
