@@ -84,6 +84,18 @@ def test_rmsd_is_in_pixels_per_grey_level():
     assert fits.rmsd[1] == pytest.approx(500.0, rel=0.15)
 
 
+def test_chi_square_is_one_per_degree_of_freedom_where_the_family_is_true():
+    rng = np.random.default_rng(11)
+    m, s, t = TRUTHS["emg"][0][0], *np.exp(TRUTHS["emg"][0][1:])
+    x = rng.normal(m, s, (60, 20_000)) + rng.exponential(t, (60, 20_000))
+    histograms = np.stack([sampled_histogram(row) for row in x])
+    chi_square = fit_histograms(histograms, "emg").chi_square
+    # some 20 degrees of freedom: sd of the mean of 60 is 0.04
+    assert chi_square.mean() == pytest.approx(1.0, abs=0.1)
+    histograms[0, 1] += 1000
+    assert fit_histograms(histograms[:1], "emg").chi_square[0] > 3 * chi_square.max()
+
+
 @pytest.mark.parametrize(
     "family, theta",
     [

@@ -13,7 +13,12 @@ from dials_truncfix.correction.choice import prefers_emg
 from dials_truncfix.correction.distributions import FAMILIES, distribution
 from dials_truncfix.correction.family_fit import FamilyFit, fit_family
 from dials_truncfix.correction.intervals import THRESHOLDS, Intervals, make_intervals
-from dials_truncfix.correction.summaries import mean_nonpositive, p_nonpositive, rmsd
+from dials_truncfix.correction.summaries import (
+    mean_nonpositive,
+    p_nonpositive,
+    reduced_chi_square,
+    rmsd,
+)
 
 Array = NDArray[np.float64]
 
@@ -54,6 +59,8 @@ class RingFits:
     rmsd : NDArray[np.float64]
         Root mean square deviation of observed from fitted counts per grey level
         above the first interval, up to `i_max`.
+    chi_square : NDArray[np.float64]
+        Pearson's χ² per degree of freedom of the counts up to `i_max`.
     camera : CameraModel or None
         Camera of the rows of family "camera".
     """
@@ -72,6 +79,7 @@ class RingFits:
     variance: NDArray[np.float64]
     mean_nonpositive: NDArray[np.float64]
     rmsd: NDArray[np.float64]
+    chi_square: NDArray[np.float64]
     camera: CameraModel | None = None
 
     @property
@@ -166,6 +174,7 @@ def _empty_columns(n: int) -> dict[str, NDArray[Any]]:
             "variance",
             "mean_nonpositive",
             "rmsd",
+            "chi_square",
         )
     }
     columns["theta"] = np.full((n, 3), np.nan)
@@ -191,6 +200,7 @@ def _describe(
         "variance": functions.variance(theta),
         "mean_nonpositive": mean_nonpositive(fit.family, theta, threshold),
         "rmsd": rmsd(fit.family, theta, intervals),
+        "chi_square": reduced_chi_square(fit.family, theta, intervals),
     }
 
 

@@ -10,6 +10,7 @@ from dials_truncfix.correction.intervals import Intervals
 
 Array = NDArray[np.float64]
 
+_N_PARAMETERS = 3
 _UNIT_STEPS = 32
 _STEPS_PER_DOUBLING = 16
 _DOUBLINGS = 10
@@ -76,6 +77,36 @@ def rmsd(family: str, theta: Array, intervals: Intervals) -> Array:
     n_intervals = (intervals.i_max - intervals.first) // intervals.width
     mean_square = (excess * excess).sum(axis=-1) / np.maximum(n_intervals, 1)
     return np.asarray(np.sqrt(mean_square) * intervals.n_fitted)
+
+
+def reduced_chi_square(family: str, theta: Array, intervals: Intervals) -> Array:
+    """Compare observed with fitted counts in units of their chance.
+
+    Parameters
+    ----------
+    family : str
+        "lognormal", "emg" or "paper".
+    theta : NDArray[np.float64]
+        (n, 3) parameters.
+    intervals : Intervals
+        n rows.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        (n,) Pearson's χ² per degree of freedom over the fitted range, the first
+        interval included; NaN where there are no more intervals than parameters.
+    """
+    below = distribution(family).cdf(intervals.edges, theta)
+    total = np.maximum(below[:, -1:], np.finfo(float).tiny)
+    expected = np.diff(below, axis=-1, prepend=0.0) / total
+    # a probability below that of one pixel in a thousand images is none
+    used = expected * intervals.n_fitted[:, None] > 1e-3
+    excess = np.where(used, intervals.fractions - expected, 0.0)
+    terms = excess * excess / np.where(used, expected, 1.0)
+    freedom = used.sum(axis=-1) - 1 - _N_PARAMETERS
+    chi_square = terms.sum(axis=-1) * intervals.n_fitted
+    return np.where(freedom > 0, chi_square / np.maximum(freedom, 1), np.nan)
 
 
 def _summation_nodes() -> tuple[Array, Array]:

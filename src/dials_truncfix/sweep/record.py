@@ -127,6 +127,7 @@ def _annuli(image: ImageFits) -> list[dict[str, Any]]:
             "variance": fits.variance[ring],
             "mean_nonpositive": fits.mean_nonpositive[ring],
             "rmsd": fits.rmsd[ring],
+            "chi_square": fits.chi_square[ring],
         }
         for ring in range(len(annuli.n_pixels))
     ]
