@@ -14,6 +14,10 @@ BoolArray = npt.NDArray[np.bool_]
 OUTSIDE = -1
 """Label of the pixels that belong to no annulus."""
 
+# Rows handled at once: several arrays of a whole image would be the largest thing in
+# memory.
+_ROWS = 64
+
 
 @dataclass(frozen=True)
 class Annuli:
@@ -90,7 +94,7 @@ def equal_area_annuli(
         raise ValueError(f"the number of annuli must be positive, not {count}")
     if minimum_pixels < 1:
         raise ValueError(f"minimum_pixels must be positive, not {minimum_pixels}")
-    used = radius[mask].astype(np.float64)
+    used = radius[mask]
     if used.size == 0:
         raise ValueError("the mask leaves no pixel to divide into annuli")
     if not np.isfinite(used).all():
@@ -98,28 +102,50 @@ def equal_area_annuli(
 
     count = min(count, max(used.size // minimum_pixels, 1))
     cuts = (np.arange(1, count) * used.size) // count
-    inner = np.partition(used, cuts)[cuts] if count > 1 else np.empty(0)
+    ends = [used.min(), used.max()]
+    used.partition(cuts)
     # A coordinate with few distinct values can repeat an edge: such an annulus
     # would be empty and is dropped here, once for all.
-    edges = np.unique(np.concatenate([[used.min()], inner, [used.max()]]))
+    edges = np.unique(np.concatenate([ends, used[cuts]]).astype(np.float64))
+    del used
     if len(edges) == 1:
         edges = np.repeat(edges, 2)
-    ring = np.searchsorted(edges[1:-1], used, side="right")
-    n_pixels = np.bincount(ring, minlength=len(edges) - 1)
-    while len(n_pixels) > 1 and n_pixels.min() < minimum_pixels:
-        edges = np.delete(edges, edge_to_remove(n_pixels))
-        ring = np.searchsorted(edges[1:-1], used, side="right")
-        n_pixels = np.bincount(ring, minlength=len(edges) - 1)
+    annuli = _divide(radius, mask, edges)
+    while annuli.n_rings > 1 and annuli.n_pixels.min() < minimum_pixels:
+        edges = np.delete(edges, edge_to_remove(annuli.n_pixels))
+        annuli = _divide(radius, mask, edges)
+    return annuli
 
+
+def _divide(
+    radius: FloatArray, mask: BoolArray, edges: npt.NDArray[np.float64]
+) -> Annuli:
+    """
+    Assign the pixels to annuli of known edges, a few rows at a time.
+
+    Parameters
+    ----------
+    radius, mask
+        As for `equal_area_annuli`.
+    edges : ndarray, shape (n_rings + 1,), float64
+        Ascending.
+
+    Returns
+    -------
+    Annuli
+    """
+    n_rings = len(edges) - 1
     labels = np.full(mask.shape, OUTSIDE, dtype=np.int16)
-    labels[mask] = ring
-    total = np.bincount(ring, weights=used, minlength=len(n_pixels))
-    return Annuli(
-        labels=labels,
-        edges=edges,
-        radius=(total / n_pixels).astype(np.float32),
-        n_pixels=n_pixels.astype(np.int64),
-    )
+    n_pixels = np.zeros(n_rings, dtype=np.int64)
+    total = np.zeros(n_rings)
+    for start in range(0, len(radius), _ROWS):
+        rows = slice(start, start + _ROWS)
+        at = radius[rows][mask[rows]].astype(np.float64)
+        ring = np.searchsorted(edges[1:-1], at, side="right")
+        labels[rows][mask[rows]] = ring
+        n_pixels += np.bincount(ring, minlength=n_rings)
+        total += np.bincount(ring, weights=at, minlength=n_rings)
+    return Annuli(labels, edges, (total / n_pixels).astype(np.float32), n_pixels)
 
 
 def without(

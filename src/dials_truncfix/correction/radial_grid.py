@@ -46,10 +46,9 @@ def radial_grid(radius: FloatArray, low: float, high: float) -> RadialGrid:
     -------
     RadialGrid
     """
-    position = radius.astype(np.float64)
-    position -= low
-    position *= (N_NODES - 1) / (high - low) if high > low else 0.0
-    np.clip(position, 0, N_NODES - 1, out=position)
-    return RadialGrid(
-        np.linspace(low, high, N_NODES), np.rint(position).astype(np.uint8)
-    )
+    scale = (N_NODES - 1) / (high - low) if high > low else 0.0
+    node = np.empty(radius.shape, dtype=np.uint8)
+    for row, at in zip(node, radius):
+        position = np.clip((at.astype(np.float64) - low) * scale, 0, N_NODES - 1)
+        row[:] = np.rint(position)
+    return RadialGrid(np.linspace(low, high, N_NODES), node)
