@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import logging
 import math
 import os
@@ -99,8 +100,21 @@ def parse_with_files(
         raise Sorry(str(error)) from None
     except OSError as error:
         raise Sorry(explain(error, "the files given")) from None
+    _restore_auto(phil, params)
     _check_values(phil, params)
     return params, options, unread
+
+
+def _restore_auto(phil: Any, params: Any) -> None:
+    """Give back the word to choices named auto, which phil takes for Auto."""
+    for definition in phil.all_definitions():
+        words = [word.value.strip("*") for word in definition.object.words]
+        if definition.object.type.phil_type != "choice" or "auto" not in words:
+            continue
+        *scopes, name = definition.path.split(".")
+        scope = functools.reduce(getattr, scopes, params)
+        if getattr(scope, name) is Auto:
+            setattr(scope, name, "auto")
 
 
 def _check_values(phil: Any, params: Any) -> None:
