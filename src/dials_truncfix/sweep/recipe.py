@@ -241,7 +241,7 @@ def recipe_from_plain(plain: Any, name: str) -> Recipe:
         return recipe
     except ValueError as error:
         raise ValueError(
-            f"{name} is damaged ({printable(str(error))}): run dials.truncfix again"
+            f"{name} is damaged ({printable(str(error))[:200]}): run dials.truncfix again"
         ) from None
 
 
@@ -260,19 +260,32 @@ def _check(recipe: Recipe) -> None:
             raise ValueError(f"image {image.number} is frame {image.frame}")
     if not all(source.parts for source in recipe.files):
         raise ValueError("a source file has no fingerprint")
-    scan = recipe.models["scan"]
-    if scan is not None and numbers != list(
-        range(numbers[0], numbers[0] + len(numbers))
-    ):
-        raise ValueError("its images are not numbered in one row")
+    _check_scan(recipe.models["scan"], numbers)
     panel = recipe.panel
     for level in (panel.lowest, panel.highest, panel.offset):
         if abs(level) > _MAX_LEVEL:
             raise ValueError(f"a limit of {level} ADU")
-    if not (math.isfinite(panel.gain) and math.isfinite(panel.pedestal)):
+    if not (0 < panel.gain < math.inf and math.isfinite(panel.pedestal)):
         raise ValueError(f"gain {panel.gain}, pedestal {panel.pedestal}")
     for fits in recipe.fits:
         _check_fits(fits)
+
+
+def _check_scan(scan: Any, numbers: Sequence[int]) -> None:
+    """See that a scan is as long as there are images."""
+    if scan is None:
+        return
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        raise ValueError("its images are not numbered in one row")
+    if not isinstance(scan, dict) or scan.get("image_range") != [
+        numbers[0],
+        numbers[-1],
+    ]:
+        raise ValueError("its scan does not number its images")
+    for name in ("exposure_times", "epochs"):
+        times = scan.get(name)
+        if not isinstance(times, list) or len(times) != len(numbers):
+            raise ValueError(f"its scan has no {name} for its images")
 
 
 def _check_detector(models: Mapping[str, Any]) -> None:

@@ -61,22 +61,15 @@ class SourceImages:
         self.recipe = recipe
         self.rights = rights
         self._found: dict[int, str] = {}
-        self._format_class()
+        self._class = self._find_class()
         plain = recipe.models
         scan = plain["scan"]
         try:
             models = compat.models_from_dict({**plain, "scan": None})
             self._detector, self._beam, self._goniometer, _ = models
             self._scan = None if scan is None else compat.scan_from_dict(scan)
-            consistent = len(self._detector) == 1 and (
-                scan is None
-                or self._scan.get_image_range()
-                == (recipe.images[0].number, recipe.images[-1].number)
-            )
         except _NONSENSE as error:
             raise self._damaged(error) from None
-        if not consistent:
-            raise self._damaged("the scan does not number the images")
 
     def _damaged(self, reason: Any) -> ValueError:
         return ValueError(
@@ -114,9 +107,9 @@ class SourceImages:
 
     def get_format_class(self) -> Any:
         """Return the class that reads the source images."""
-        return self._format_class()
+        return self._class
 
-    def _format_class(self) -> Any:
+    def _find_class(self) -> Any:
         name = self.recipe.format_class
         try:
             # by its name: to ask all classes would let some unpickle the file
@@ -156,9 +149,9 @@ class SourceImages:
 
     def get_raw_data(self, index: int) -> tuple[Any, ...]:
         """Read one source image, as its format class does."""
-        path, format_class = self.find(index), self._format_class()
-        opened = format_class.get_instance(path, **self.recipe.format_options)
-        if issubclass(format_class, FormatMultiImage):
+        path = self.find(index)
+        opened = self._class.get_instance(path, **self.recipe.format_options)
+        if issubclass(self._class, FormatMultiImage):
             frame = self.recipe.images[index].frame
             if frame >= opened.get_num_images():
                 raise self._damaged(f"{printable(path)} has no frame {frame}")
