@@ -20,6 +20,7 @@ from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.gain import GainEstimate, estimate_gain
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.sweep import summary
+from dials_truncfix.sweep.close_look import CloseLook, LookTask, look_closely
 from dials_truncfix.sweep.image_output import Destination
 from dials_truncfix.sweep.measure import ImageFits, MeasureTask, fit_images, fit_sweep
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
@@ -33,7 +34,6 @@ from dials_truncfix.sweep.write import (
     SmallestTask,
     WriteTask,
     fit_and_write_images,
-    noise_profiles,
     smallest_values,
     write_images,
 )
@@ -115,11 +115,14 @@ class Corrected:
         Measured on some corrected images.
     panels : list of PanelValues
         Written to the detector models, one for each replicate; only offsets differ.
+    looks : list of CloseLook
+        At some corrected images.
     """
 
     fits: list[ImageFits]
     gain: GainEstimate | None
     panels: list[PanelValues]
+    looks: list[CloseLook]
 
 
 def copy_images(work: SweepTasks) -> Corrected:
@@ -127,7 +130,7 @@ def copy_images(work: SweepTasks) -> Corrected:
     images = [(index, None) for index in range(len(work.source))]
     panels = _panels(work, None, images)
     _write_all(work, images, panels)
-    return Corrected([], None, panels)
+    return Corrected([], None, panels, [])
 
 
 def correct_images(work: SweepTasks) -> Corrected:
@@ -141,7 +144,8 @@ def correct_images(work: SweepTasks) -> Corrected:
 def _one_pass(work: SweepTasks) -> Corrected:
     todo = [MeasureTask(work.packed, (index,)) for index in sample(len(work.source))]
     few = [image for block in work.tasks(fit_images, todo) for image in block]
-    gain = _gain(work, [(image.annuli.index, image.fits) for image in few])
+    looks = _look(work, [(image.annuli.index, image.fits) for image in few])
+    gain = estimate_gain([look.noise for look in looks])
     panels = _panels(work, gain, [])
     writing = [
         FitAndWriteTask(
@@ -155,7 +159,7 @@ def _one_pass(work: SweepTasks) -> Corrected:
             fits += written
             bar.update(len(written))
     summary.log_fits(fits, work.source)
-    return Corrected(fits, gain, panels)
+    return Corrected(fits, gain, panels, looks)
 
 
 def _two_passes(work: SweepTasks) -> Corrected:
@@ -164,18 +168,22 @@ def _two_passes(work: SweepTasks) -> Corrected:
     fits = list(progress(fitting, total=n_images, desc="Fitting"))
     summary.log_fits(fits, work.source)
     images = [(image.annuli.index, image.fits) for image in fits]
-    gain = _gain(work, [images[index] for index in sample(n_images)])
+    looks = _look(work, [images[index] for index in sample(n_images)])
+    gain = estimate_gain([look.noise for look in looks])
     panels = _panels(work, gain, images)
     _write_all(work, images, panels)
-    return Corrected(fits, gain, panels)
+    return Corrected(fits, gain, panels, looks)
 
 
-def _gain(work: SweepTasks, images: Sequence[tuple[int, RingFits]]) -> GainEstimate:
-    """Estimate the gain on a few corrected images."""
-    todo = [CorrectTask(work.packed, (image,)) for image in images]
-    return estimate_gain(
-        [profile for block in work.tasks(noise_profiles, todo) for profile in block]
-    )
+def _look(work: SweepTasks, images: Sequence[tuple[int, RingFits]]) -> list[CloseLook]:
+    """Look closely at a few corrected images; of one in the middle keep a picture."""
+    fitted = [index for index, fits in images if fits.fitted.any()]
+    shown = fitted[len(fitted) // 2] if fitted else None
+    todo = [
+        LookTask(work.packed, index, fits, picture=index == shown)
+        for index, fits in images
+    ]
+    return list(work.tasks(look_closely, todo))
 
 
 def _panels(

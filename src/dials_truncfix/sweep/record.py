@@ -18,6 +18,9 @@ import dials_truncfix
 from dials_truncfix import compat
 from dials_truncfix.correction.gain import GainEstimate
 from dials_truncfix.correction.verdict import Verdict
+from dials_truncfix.io.plain import to_plain
+from dials_truncfix.sweep.close_look import CloseLook
+from dials_truncfix.sweep.illustrations import make_illustrations
 from dials_truncfix.sweep.measure import ImageFits
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.panel import PanelValues
@@ -87,6 +90,13 @@ def fits_record(
             for image in images
         ],
     }
+
+
+def illustrations_record(
+    looks: Sequence[CloseLook], source: SweepSource
+) -> dict[str, Any]:
+    """Keep what the figures of the report need beyond the fits."""
+    return dict(to_plain(make_illustrations(looks, source.numbers)))
 
 
 def replicates_record(

@@ -31,6 +31,7 @@ from dials_truncfix.sweep.recipe import Recipe, make_recipe
 from dials_truncfix.sweep.record import (
     as_json,
     fits_record,
+    illustrations_record,
     replicates_record,
     run_record,
 )
@@ -160,6 +161,7 @@ def repair_sweep(
             record = run_record(source, correction, verdict)
             record.update(fits_record(done.fits, source, done.panels[0], done.gain))
             record["replicates"] = replicates_record(replicates, done.panels)
+            record["illustrations"] = illustrations_record(done.looks, source)
             json.write(as_json(record))
     for replicate, panel in zip(replicates, done.panels):
         summary.log_saved(replicate, names, source, panel)

@@ -9,7 +9,6 @@ from typing import Callable
 
 from dials_truncfix.correction.annuli import Annuli
 from dials_truncfix.correction.fit import RingFits
-from dials_truncfix.correction.gain import NoiseProfile, noise_profile
 from dials_truncfix.sweep.correct import corrected_pixels
 from dials_truncfix.sweep.image_output import Destination, open_output
 from dials_truncfix.sweep.measure import ImageFits, MeasureTask, fit_frame
@@ -70,18 +69,6 @@ def smallest_values(task: SmallestTask) -> list[int]:
         )
         smallest.append([int(values.min()) if values.size else 0 for values in drawn])
     return [min(values) for values in zip(*smallest)]
-
-
-def noise_profiles(task: CorrectTask) -> list[NoiseProfile]:
-    """Measure the noise of corrected images against their brightness."""
-    work = unpack(task.sweep)
-    profiles = []
-    for index, fits in task.images:
-        frame = work.source.read(index)
-        annuli = work.image_annuli(frame)
-        pixels = corrected_pixels(work, index, frame, annuli, fits, assign="random")
-        profiles.append(noise_profile(pixels, annuli.labels >= 0, work.radius))
-    return profiles
 
 
 def write_images(task: WriteTask) -> int:
