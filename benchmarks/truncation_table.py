@@ -57,14 +57,11 @@ class Background:
         Largest and root-mean-square error of the mean, ADU.
     worst_sd : float
         Largest relative error of the standard deviation.
-    zeros : float
-        Fraction of zeros in the images as stored.
     """
 
     worst: float
     rms: float
     worst_sd: float
-    zeros: float
 
 
 @dataclass(frozen=True)
@@ -86,32 +83,29 @@ class TrueBackground:
             recorded.background(k) & (self.labels >= 0)
             for k in range(recorded.sweep.n_images)
         ]
-        self.mean, self.sd, _ = self.moments(recorded.untruncated)
+        self.mean, self.sd = self.moments(recorded.untruncated)
 
     def moments(self, experiments: Path) -> tuple[npt.NDArray[np.float64], ...]:
-        """Mean, standard deviation and fraction of zeros of each annulus, ADU."""
+        """Mean and standard deviation of each annulus, ADU."""
         imageset = ExperimentList.from_file(str(experiments))[0].imageset
-        sums = np.zeros((4, N_RINGS))
+        sums = np.zeros((3, N_RINGS))
         for index, mask in enumerate(self.masks):
             image = flumpy.to_numpy(imageset.get_raw_data(index)[0])
             values, ring = image[mask].astype(float), self.labels[mask]
-            for total, weight in zip(
-                sums, (np.ones(len(values)), values, values**2, values == 0)
-            ):
+            for total, weight in zip(sums, (None, values, values**2)):
                 total += np.bincount(ring, weight, minlength=N_RINGS)
-        n, first, second, zeros = sums
+        n, first, second = sums
         mean = first / n
-        return mean, np.sqrt(second / n - mean**2), zeros / n
+        return mean, np.sqrt(second / n - mean**2)
 
     def errors(self, experiments: Path) -> Background:
         """Compare the background of corrected images with the truth."""
-        mean, sd, zeros = self.moments(experiments)
+        mean, sd = self.moments(experiments)
         error = mean - self.mean
         return Background(
             worst=float(np.abs(error).max()),
             rms=float(np.sqrt(np.mean(error**2))),
             worst_sd=float(np.abs(sd / self.sd - 1).max()),
-            zeros=float(zeros.mean()),
         )
 
 
@@ -147,7 +141,7 @@ def rows_of(
             matched = integrate(recorded, indexed, models or images, name)
             found = intensity_figures(matched, indexed.matched)
         rows.append(Row(camera, name, true.errors(images), found))
-        print_rows(rows[-1:], header=len(rows) == 1)
+        print("  ".join(_cells(rows[-1])), flush=True)
 
     if full:
         measure(UNTRUNCATED, recorded.untruncated)
@@ -209,13 +203,6 @@ def table(rows: Sequence[Row]) -> str:
             disable_numparse=True,
         )
     )
-
-
-def print_rows(rows: Sequence[Row], header: bool) -> None:
-    """Print rows as they come, without a frame."""
-    if header:
-        print(f"{rows[0].camera}: {100 * rows[0].background.zeros:.1f} % zeros")
-    print("  ".join(_cells(rows[0])[1:]), flush=True)
 
 
 def main() -> int:

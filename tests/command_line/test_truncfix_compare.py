@@ -76,6 +76,8 @@ def test_tables_record_and_page(files):
     assert bias == pytest.approx(-LOST, abs=0.5)
     with open("dials.truncfix_compare.log") as stream:
         log = stream.read()
+    with open("dials.truncfix_compare.html") as stream:
+        assert "Against the truth" in stream.read()
     for words in ("Bias against the true intensity", "CC½ says how well", "decides"):
         assert words in log
 

@@ -49,13 +49,20 @@ from dials_truncfix.command_line.program import (
     start,
 )
 from dials_truncfix.compare.comparison import CompareOptions, Side, compare
-from dials_truncfix.compare.files import EXPERIMENTS, REFLECTIONS, load_integrated
+from dials_truncfix.compare.files import (
+    EXPERIMENTS,
+    REFLECTIONS,
+    Integrated,
+    load_integrated,
+)
 from dials_truncfix.compare.pairs import resolution
 from dials_truncfix.compare.record import as_json, comparison_record
 from dials_truncfix.compare.sides import make_side
 from dials_truncfix.compare.tables import comparison_tables
 from dials_truncfix.compare.words import findings, warnings
 from dials_truncfix.io.atomic import atomic_write
+from dials_truncfix.report.comparison import comparison_page
+from dials_truncfix.report.plotly_js import missing_packages
 from dials_truncfix.simulate.structure_factors import (
     COORDINATE_SUFFIXES,
     REFLECTION_SUFFIXES,
@@ -121,6 +128,9 @@ output {
   json = dials.truncfix_compare.json
     .type = path
     .help = "All figures. None: not written."
+  html = dials.truncfix_compare.html
+    .type = path
+    .help = "A page with plots, which works offline. None: not written."
   log = dials.truncfix_compare.log
     .type = path
     .help = "None: not written."
@@ -228,9 +238,11 @@ def compare_files(params: Any, inputs: Inputs) -> None:
         When a file cannot be read or written.
     """
     options = compare_options(params)
+    missing = missing_packages() if params.output.html is not None else ""
     group = params.merging.space_group
     with ExitStack() as outputs:
         json = _open(outputs, params.output.json)
+        html = None if missing else _open(outputs, params.output.html)
         before, after = load_integrated(inputs.reflections, inputs.experiments)
         sides = [
             make_side(
@@ -246,11 +258,10 @@ def compare_files(params: Any, inputs: Inputs) -> None:
         unit = "scaled" if params.intensity == "scale" else "ADU"
         sentences = findings(comparison, unit)
         warned = warnings(comparison, before, after, params.intensity)
-        logger.info("Before: %s, %s", before.path, before.experiments_path)
-        logger.info("After: %s, %s", after.path, after.experiments_path)
-        if inputs.truth is not None:
-            logger.info("Truth: %s", inputs.truth)
-        for table in comparison_tables(comparison, unit):
+        for role, path in _roles(before, after, inputs):
+            logger.info("%s: %s", role.capitalize(), path)
+        tables = comparison_tables(comparison, unit)
+        for table in tables:
             text = tabulate(
                 table.rows,
                 table.header,
@@ -276,8 +287,35 @@ def compare_files(params: Any, inputs: Inputs) -> None:
                 warned,
             )
             json.write(as_json(record))
+        if html is not None:
+            page = comparison_page(
+                comparison,
+                tables,
+                sentences,
+                warned,
+                _roles(before, after, inputs),
+                unit,
+            )
+            html.write(page.encode())
     if params.output.json is not None:
         logger.info("Saving the figures to %s", params.output.json)
+    if missing:
+        logger.warning("No page is written, because %s", missing)
+    elif params.output.html is not None:
+        logger.info("Saving the page to %s", params.output.html)
+
+
+def _roles(
+    before: Integrated, after: Integrated, inputs: Inputs
+) -> list[tuple[str, str]]:
+    """List what was compared."""
+    roles = [
+        ("before", f"{before.path}, {before.experiments_path}"),
+        ("after", f"{after.path}, {after.experiments_path}"),
+    ]
+    if inputs.truth is not None:
+        roles.append(("truth", str(inputs.truth)))
+    return roles
 
 
 @show_mail_handle_errors()
@@ -302,7 +340,9 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         parser.print_help()
         sys.exit(0)
     inputs = sort_files(files)
-    keep_files(inputs.files, [params.output.json, params.output.log])
+    keep_files(
+        inputs.files, [params.output.json, params.output.html, params.output.log]
+    )
     start(parser, options, params.output.log)
     try:
         compare_files(params, inputs)

@@ -27,6 +27,8 @@ class Agreement:
         Number of reflections.
     slope : float
         Slope of the line through the origin, least squares of observed on true.
+    slope_error : float
+        Its standard deviation, by the scatter about the line.
     ratio : float
         Sum of observed over sum of true intensities.
     bias : float
@@ -45,6 +47,7 @@ class Agreement:
     high: float
     n: int
     slope: float
+    slope_error: float
     ratio: float
     bias: float
     bias_error: float
@@ -88,16 +91,19 @@ def agreement(
     """
     if len(matched) < 3:
         nan = float("nan")
-        return Agreement(low, high, len(matched), *(nan,) * 7)
+        return Agreement(low, high, len(matched), *(nan,) * 8)
     observed, expected = matched.observed, matched.expected
     difference = observed - expected
     ratio = float(observed.sum() / expected.sum())
+    slope = float(np.sum(observed * expected) / np.sum(expected**2))
+    scatter = (observed - slope * expected) * expected
     model = (ratio if captured is None else captured) * expected
     return Agreement(
         low=low,
         high=high,
         n=len(matched),
-        slope=float(np.sum(observed * expected) / np.sum(expected**2)),
+        slope=slope,
+        slope_error=float(np.sqrt(np.sum(scatter**2)) / np.sum(expected**2)),
         ratio=ratio,
         bias=float(difference.mean()),
         bias_error=float(difference.std(ddof=1) / np.sqrt(len(matched))),

@@ -11,6 +11,9 @@ from dials_truncfix.compare.pairs import Pairs
 
 NAN = float("nan")
 
+#: A sum of intensities below so many standard deviations may be nothing.
+_SIGNIFICANT = 3.0
+
 
 def shell_limits(
     d: FloatArray,
@@ -89,7 +92,8 @@ class Change:
     change, change_error : float
         Mean of after minus before, and its standard error.
     ratio : float
-        Sum of the intensities after over that before.
+        Sum of the intensities after over that before; NaN where the latter is less
+        than three standard deviations.
     negative_before, negative_after : float
         Fraction of negative intensities.
     i_over_sigma_before, i_over_sigma_after : float
@@ -157,6 +161,7 @@ def _change(
     n = len(before)
     difference = after.value - before.value
     total = before.value.sum()
+    significant = total > _SIGNIFICANT * np.sqrt(np.sum(before.sigma**2))
     return Change(
         d_max=limits[0],
         d_min=limits[1],
@@ -166,7 +171,7 @@ def _change(
         mean_before=float(before.value.mean()) if n else NAN,
         change=float(difference.mean()) if n else NAN,
         change_error=float(difference.std(ddof=1) / np.sqrt(n)) if n > 1 else NAN,
-        ratio=float(after.value.sum() / total) if total > 0 else NAN,
+        ratio=float(after.value.sum() / total) if significant else NAN,
         negative_before=float(np.mean(before.value < 0)) if n else NAN,
         negative_after=float(np.mean(after.value < 0)) if n else NAN,
         i_over_sigma_before=float(np.mean(before.value / before.sigma)) if n else NAN,

@@ -46,8 +46,8 @@ def findings(comparison: Comparison, unit: str) -> list[str]:
     sentences = [
         f"{whole.n_common} reflections are in both tables, {whole.n_only_before} only "
         f"before, {whole.n_only_after} only after. On average the intensities changed by "
-        f"{whole.change:+.2f} ± {whole.change_error:.2f} {unit} "
-        f"({100 * (whole.ratio - 1):+.1f} % of their sum)."
+        f"{whole.change:+.2f} ± {whole.change_error:.2f} {unit}, from a mean of "
+        f"{whole.mean_before:.1f} {unit}."
     ]
     outer = [c for c in shells[len(shells) // 2 :] if c.n_common > 1]
     if outer:
