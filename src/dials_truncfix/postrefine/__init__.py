@@ -1,0 +1,1 @@
+"""Partial reflections of many lattices on one scale."""

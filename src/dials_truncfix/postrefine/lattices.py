@@ -1,0 +1,165 @@
+"""Observations of many lattices, one lattice after the other in the same arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Lattices:
+    """Observations of lattices beside their reference intensities.
+
+    Attributes
+    ----------
+    q : ndarray, shape (3, n)
+        A_ref h in the frame of the lattice's beam, Å⁻¹.
+    intensity, variance : ndarray, shape (n,)
+        Observed intensities, and the squares of their standard deviations.
+    reference, reference_variance : ndarray, shape (n,)
+        Intensities of the full reflections, on any scale, and their variances.
+    used : ndarray, shape (n,), bool
+        Whether an observation enters the target; the others are only calculated.
+    offsets : ndarray, shape (n_lattices + 1,), int64
+        The observations of lattice i are offsets[i] to offsets[i + 1].
+    wavelength : ndarray, shape (n_lattices,)
+        Å.
+
+    Raises
+    ------
+    ValueError
+        If a lattice is empty, or something used is not a finite number.
+    """
+
+    q: FloatArray
+    intensity: FloatArray
+    variance: FloatArray
+    reference: FloatArray
+    reference_variance: FloatArray
+    used: BoolArray
+    offsets: IntArray
+    wavelength: FloatArray
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be summed or weighted."""
+        if np.any(np.diff(self.offsets) < 1):
+            empty = int(np.flatnonzero(np.diff(self.offsets) < 1)[0])
+            raise ValueError(f"lattice {empty} has no observation")
+        if self.offsets[0] != 0 or self.offsets[-1] != self.q.shape[1]:
+            raise ValueError(
+                f"offsets end at {self.offsets[-1]}, not {self.q.shape[1]}"
+            )
+        for name in ("intensity", "variance", "reference", "reference_variance"):
+            values = getattr(self, name)[self.used]
+            if not np.all(np.isfinite(values)):
+                raise ValueError(f"{name} {values[~np.isfinite(values)][0]}")
+        if np.any(self.variance[self.used] <= 0):
+            raise ValueError(f"variance {self.variance[self.used].min()}")
+
+    def __len__(self) -> int:
+        """Return the number of lattices."""
+        return len(self.wavelength)
+
+    @cached_property
+    def row(self) -> IntArray:
+        """Lattice of each observation."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @cached_property
+    def q_squared(self) -> FloatArray:
+        """1/d² of each observation, Å⁻²."""
+        # written out: einsum rounds according to where in memory a number lies
+        return np.asarray(self.q[0] ** 2 + self.q[1] ** 2 + self.q[2] ** 2)
+
+    @cached_property
+    def n_used(self) -> IntArray:
+        """Observations of each lattice that enter the target."""
+        return self.sums(self.used.astype(float)).astype(np.int64)
+
+    @cached_property
+    def inverse_wavelength(self) -> FloatArray:
+        """1/λ of each observation, Å⁻¹."""
+        return np.asarray((1.0 / self.wavelength)[self.row])
+
+    def sums(self, values: FloatArray) -> FloatArray:
+        """Sum a quantity of the observations over each lattice.
+
+        Parameters
+        ----------
+        values : ndarray, shape (..., n)
+            One value for each observation.
+
+        Returns
+        -------
+        ndarray, shape (..., n_lattices)
+            Each sum depends on its own lattice alone, to the last digit.
+        """
+        return np.asarray(np.add.reduceat(values, self.offsets[:-1], axis=-1))
+
+    def select(self, lattices: npt.ArrayLike) -> Lattices:
+        """Take some of the lattices.
+
+        Parameters
+        ----------
+        lattices : array_like
+            Positions, rising.
+        """
+        rows = np.asarray(lattices, dtype=np.int64)
+        sizes = np.diff(self.offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        kept = np.repeat(self.offsets[rows] - offsets[:-1], sizes)
+        kept += np.arange(offsets[-1])
+        return Lattices(
+            q=self.q[:, kept],
+            intensity=self.intensity[kept],
+            variance=self.variance[kept],
+            reference=self.reference[kept],
+            reference_variance=self.reference_variance[kept],
+            used=self.used[kept],
+            offsets=offsets,
+            wavelength=self.wavelength[rows],
+        )
+
+    def blocks(self, n_observations: int) -> Iterator[tuple[slice, Lattices]]:
+        """Cut into parts that fit the cache of a processor.
+
+        Parameters
+        ----------
+        n_observations : int
+            A part ends with the lattice that reaches this many.
+
+        Yields
+        ------
+        slice, Lattices
+            Which lattices, and these.
+        """
+        first = 0
+        while first < len(self):
+            reach = self.offsets[first] + n_observations
+            last = int(np.searchsorted(self.offsets, reach, side="left"))
+            last = min(max(last, first + 1), len(self))
+            yield slice(first, last), self.select(np.arange(first, last))
+            first = last
+
+
+def join(parts: Sequence[Lattices]) -> Lattices:
+    """Put lattices one after the other."""
+    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+    return Lattices(
+        q=np.concatenate([part.q for part in parts], axis=1),
+        intensity=np.concatenate([part.intensity for part in parts]),
+        variance=np.concatenate([part.variance for part in parts]),
+        reference=np.concatenate([part.reference for part in parts]),
+        reference_variance=np.concatenate([part.reference_variance for part in parts]),
+        used=np.concatenate([part.used for part in parts]),
+        offsets=np.concatenate([[0], np.cumsum(sizes)]),
+        wavelength=np.concatenate([part.wavelength for part in parts]),
+    )

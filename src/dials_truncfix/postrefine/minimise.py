@@ -1,0 +1,290 @@
+"""Damped Gauss-Newton minimisation of many lattices side by side.
+
+Each lattice has its own damping and converges by itself; the loop runs over iterations
+only. Nothing of a lattice depends on the lattices beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dials_truncfix.postrefine.geometry import FloatArray
+from dials_truncfix.postrefine.lattices import BoolArray, IntArray, Lattices
+from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.target import N_PARAMETERS, calculate
+
+_FIRST_DAMPING = 1e-3
+_LEAST_DAMPING = 1e-9
+_MOST_DAMPING = 1e9
+#: Largest step of log G, B (Å²), θx, θy (rad) and log rs: beyond, the model is not linear.
+_LARGEST_STEP = np.array([2.0, 20.0, 0.004, 0.004, 0.5])
+#: Converged when a full step is this part of a standard deviation.
+_TOLERANCE = 1e-5
+#: Or this part where nothing lowers the target any more: at the edge of the sphere it has kinks.
+_TOLERANCE_STUCK = 0.5
+_RELATIVE_ROUNDING = 1e-14
+#: Added to the unit diagonal, so that parameters that say the same do not stop the run.
+_SINGULAR = 1e-12
+
+
+@dataclass(frozen=True)
+class GaussianPriors:
+    """What is known of the parameters of lattices before their observations.
+
+    Attributes
+    ----------
+    centre : ndarray, shape (n_lattices, 5)
+        Expected values.
+    precision : ndarray, shape (5,)
+        Inverse variances; 0 where nothing is known.
+    """
+
+    centre: FloatArray
+    precision: FloatArray
+
+    def select(self, lattices: IntArray) -> GaussianPriors:
+        """Take those of some lattices."""
+        return GaussianPriors(self.centre[lattices], self.precision)
+
+
+@dataclass(frozen=True)
+class NormalEquations:
+    """Second-order description of the target of each lattice.
+
+    Attributes
+    ----------
+    cost : ndarray, shape (n_lattices,)
+        Half the sum of squares, as far as residuals are not cut down, priors included.
+    gradient : ndarray, shape (n_lattices, 5)
+        Of the cost.
+    matrix : ndarray, shape (n_lattices, 5, 5)
+        Gauss-Newton approximation of its second derivatives.
+    """
+
+    cost: FloatArray
+    gradient: FloatArray
+    matrix: FloatArray
+
+    def select(self, lattices: IntArray) -> NormalEquations:
+        """Take those of some lattices."""
+        return NormalEquations(
+            self.cost[lattices], self.gradient[lattices], self.matrix[lattices]
+        )
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """Where the targets of lattices are smallest.
+
+    Attributes
+    ----------
+    parameters : ndarray, shape (n_lattices, 5)
+        log G, B, θx, θy, log rs.
+    converged : ndarray, shape (n_lattices,), bool
+        Whether the last step was negligible.
+    n_iterations : ndarray, shape (n_lattices,)
+        Steps tried.
+    """
+
+    parameters: FloatArray
+    converged: BoolArray
+    n_iterations: IntArray
+
+
+_UPPER = np.triu_indices(N_PARAMETERS)
+
+
+def weighted_sums(
+    lattices: Lattices, jacobian: FloatArray, weights: FloatArray
+) -> FloatArray:
+    """Jᵀ W J of each lattice.
+
+    Parameters
+    ----------
+    lattices : Lattices
+        Observations.
+    jacobian : ndarray, shape (5, n)
+        Derivatives.
+    weights : ndarray, shape (n,)
+        Diagonal of W.
+
+    Returns
+    -------
+    ndarray, shape (n_lattices, 5, 5)
+    """
+    weighted = jacobian * weights
+    products = jacobian[_UPPER[0]]
+    products *= weighted[_UPPER[1]]
+    upper = lattices.sums(products)
+    result = np.empty((len(lattices), N_PARAMETERS, N_PARAMETERS))
+    result[:, _UPPER[0], _UPPER[1]] = upper.T
+    result[:, _UPPER[1], _UPPER[0]] = upper.T
+    return result
+
+
+def normal_equations(
+    lattices: Lattices,
+    parameters: FloatArray,
+    model: Model,
+    root_weight: FloatArray,
+    huber: float,
+    priors: GaussianPriors,
+) -> NormalEquations:
+    """Build the normal equations of each lattice.
+
+    Parameters
+    ----------
+    lattices : Lattices
+        Observations.
+    parameters : ndarray, shape (n_lattices, 5)
+        Where.
+    model : Model
+        Partiality.
+    root_weight : ndarray, shape (n,)
+        Inverse standard deviations of the residuals; 0 for observations left out.
+    huber : float
+        Where the loss turns from quadratic to linear, standard deviations.
+    priors : GaussianPriors
+        On the parameters.
+
+    Returns
+    -------
+    NormalEquations
+    """
+    calculated = calculate(lattices, parameters, model)
+    z = (calculated.intensity - lattices.intensity) * root_weight
+    size = np.abs(z)
+    # quadratic up to the limit, then linear
+    limited = np.minimum(size, huber)
+    loss = limited * (size - 0.5 * limited)
+    down = np.divide(limited, size, out=np.ones_like(z), where=size > 0)
+    jacobian = calculated.jacobian
+    jacobian *= root_weight
+    away = parameters - priors.centre
+    cost = lattices.sums(loss) + 0.5 * (away * away) @ priors.precision
+    gradient = lattices.sums(jacobian * (down * z)).T + away * priors.precision
+    matrix = weighted_sums(lattices, jacobian, down)
+    matrix += np.diag(priors.precision)
+    return NormalEquations(cost, gradient, matrix)
+
+
+def free_part(matrix: FloatArray, free: BoolArray) -> FloatArray:
+    """Give parameters that are held a row and column of the unit matrix.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (n_lattices, 5, 5)
+        Normal matrices.
+    free : ndarray, shape (n_lattices, 5), bool
+        Parameters that move.
+
+    Returns
+    -------
+    ndarray, shape (n_lattices, 5, 5)
+        Also a free parameter on which nothing depends gets 1 on its diagonal, so that the
+        matrix has an inverse.
+    """
+    both = free[:, :, None] & free[:, None, :]
+    result = np.where(both, matrix, 0.0)
+    diagonal = np.arange(N_PARAMETERS)
+    values = result[:, diagonal, diagonal]
+    result[:, diagonal, diagonal] = np.where(values > 0, values, 1.0)
+    return result
+
+
+def _steps(
+    equations: NormalEquations, free: BoolArray, damping: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Damped steps, cut to where the model is about linear, and squared Newton decrements.
+
+    The decrement is the length of the full step in standard deviations: how far the minimum
+    is, whatever the damping.
+    """
+    matrix = free_part(equations.matrix, free)
+    diagonal = np.sqrt(np.einsum("ljj->lj", matrix))
+    # unit diagonal: the parameters have very different scales
+    scaled = matrix / (diagonal[:, :, None] * diagonal[:, None, :])
+    gradient = np.where(free, equations.gradient, 0.0) / diagonal
+    unit = np.eye(N_PARAMETERS)
+    systems = np.stack(
+        [scaled + _SINGULAR * unit, scaled + damping[:, None, None] * unit]
+    )
+    full, damped = np.linalg.solve(systems, np.stack([gradient, gradient])[..., None])
+    decrement = np.sum(full[:, :, 0] * gradient, axis=1)
+    step = -damped[:, :, 0] / diagonal
+    excess = np.max(np.abs(step) / _LARGEST_STEP, axis=1)
+    return step / np.maximum(1.0, excess)[:, None], decrement
+
+
+def minimise(
+    lattices: Lattices,
+    start: FloatArray,
+    free: BoolArray,
+    model: Model,
+    root_weight: FloatArray,
+    huber: float,
+    priors: GaussianPriors,
+    max_iterations: int,
+) -> Minimum:
+    """Minimise the target of every lattice.
+
+    Parameters
+    ----------
+    lattices : Lattices
+        Observations.
+    start : ndarray, shape (n_lattices, 5)
+        Start values.
+    free : ndarray, shape (n_lattices, 5), bool
+        Parameters to refine.
+    model, root_weight, huber, priors
+        As for `normal_equations`.
+    max_iterations : int
+        Most steps of a lattice.
+
+    Returns
+    -------
+    Minimum
+
+    References
+    ----------
+    Marquardt, D. W. (1963). J. Soc. Ind. Appl. Math. 11, 431-441.
+    https://doi.org/10.1137/0111030
+    """
+    n_lattices = len(lattices)
+    parameters = start.copy()
+    converged = np.zeros(n_lattices, dtype=bool)
+    n_iterations = np.zeros(n_lattices, dtype=np.int64)
+    damping = np.full(n_lattices, _FIRST_DAMPING)
+
+    moving = np.arange(n_lattices)
+    part, weight, prior = lattices, root_weight, priors
+    here = normal_equations(part, start, model, weight, huber, prior)
+    for _ in range(max_iterations):
+        step, decrement = _steps(here, free[moving], damping[moving])
+        stuck = damping[moving] > _MOST_DAMPING
+        limit = np.where(stuck, _TOLERANCE_STUCK, _TOLERANCE) ** 2
+        converged[moving] = decrement <= limit
+        going = np.flatnonzero(~converged[moving] & ~stuck)
+        if len(going) == 0:
+            break
+        if len(going) < len(moving):
+            moving, here, step = moving[going], here.select(going), step[going]
+            part = part.select(going)
+            weight = root_weight[np.isin(lattices.row, moving)]
+            prior = priors.select(moving)
+        trial = parameters[moving] + step
+        there = normal_equations(part, trial, model, weight, huber, prior)
+        better = there.cost <= here.cost * (1 + _RELATIVE_ROUNDING)
+        faster = np.maximum(damping[moving] / 10, _LEAST_DAMPING)
+        damping[moving] = np.where(better, faster, damping[moving] * 8)
+        parameters[moving[better]] = trial[better]
+        n_iterations[moving] += 1
+        choose = better[:, None]
+        here = NormalEquations(
+            np.where(better, there.cost, here.cost),
+            np.where(choose, there.gradient, here.gradient),
+            np.where(choose[:, :, None], there.matrix, here.matrix),
+        )
+    return Minimum(parameters, converged, n_iterations)

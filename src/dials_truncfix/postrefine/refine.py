@@ -1,0 +1,202 @@
+"""Postrefinement of lattices against reference intensities."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dials_truncfix.postrefine.fits import LatticeFits, join_fits, no_parameters
+from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray, Lattices
+from dials_truncfix.postrefine.minimise import GaussianPriors, minimise
+from dials_truncfix.postrefine.options import RefinementOptions
+from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.residuals import (
+    correlation,
+    residual_spread,
+    root_weights,
+)
+from dials_truncfix.postrefine.start import start_parameters
+from dials_truncfix.postrefine.target import LOG_RS, THETA_X, THETA_Y, B, calculate
+from dials_truncfix.postrefine.uncertainties import carried, covariances
+
+#: Observations refined side by side: their arrays stay in the cache of a processor.
+_BLOCK = 6000
+#: Times that a round is refined, each with the spread of the residuals of the one before.
+_SPREAD_ROUNDS = 3
+#: Observations that each parameter needs at least.
+_FEWEST_PER_PARAMETER = 3
+#: Which parameters are given up first where there are too few observations.
+_GIVEN_UP = (LOG_RS, B, THETA_X, THETA_Y)
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where the refinement of some lattices stands."""
+
+    parameters: FloatArray
+    free: BoolArray
+    dropped: BoolArray
+    spread: FloatArray
+    converged: BoolArray
+    n_iterations: IntArray
+
+    def select(self, lattices: IntArray) -> _State:
+        return _State(**{name: array[lattices] for name, array in vars(self).items()})
+
+    def with_rows(self, lattices: IntArray, rows: _State) -> _State:
+        arrays = {name: array.copy() for name, array in vars(self).items()}
+        for name, array in vars(rows).items():
+            arrays[name][lattices] = array
+        return _State(**arrays)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Lattices of one block and how to refine them."""
+
+    lattices: Lattices
+    model: Model
+    options: RefinementOptions
+    priors: GaussianPriors
+
+    def select(self, lattices: IntArray) -> _Task:
+        return replace(
+            self,
+            lattices=self.lattices.select(lattices),
+            priors=self.priors.select(lattices),
+        )
+
+
+def refine_lattices(
+    lattices: Lattices, model: Model, options: RefinementOptions
+) -> LatticeFits:
+    """Refine every lattice against its reference intensities.
+
+    Parameters
+    ----------
+    lattices : Lattices
+        Observations.
+    model : Model
+        Partiality.
+    options : RefinementOptions
+        How.
+
+    Returns
+    -------
+    LatticeFits
+        The fit of a lattice depends on nothing but its own observations.
+    """
+    parts = [_refine_block(part, model, options) for _, part in lattices.blocks(_BLOCK)]
+    return join_fits(parts)
+
+
+def _refine_block(
+    lattices: Lattices, model: Model, options: RefinementOptions
+) -> LatticeFits:
+    start = start_parameters(lattices, model)
+    priors = GaussianPriors(start, options.priors.precisions())
+    task = _Task(lattices, model, options, priors)
+    n = len(lattices)
+    nothing = no_parameters(n)
+    state = _State(
+        parameters=start,
+        free=nothing,
+        dropped=nothing,
+        spread=residual_spread(
+            lattices, calculate(lattices, start, model), nothing, options
+        ),
+        converged=np.zeros(n, dtype=bool),
+        n_iterations=np.zeros(n, dtype=np.int64),
+    )
+    rounds = options.rounds()
+    for wanted in rounds:
+        free = _enough_observations(lattices, wanted)
+        state = replace(state, free=free, dropped=wanted & ~free)
+        # what comes next starts here, and need not be known to the last digit
+        state = _refine(task, state, _SPREAD_ROUNDS if wanted is rounds[-1] else 1)
+    state = _without_idle_parameters(task, state)
+    return _describe(task, state)
+
+
+def _enough_observations(lattices: Lattices, wanted: BoolArray) -> BoolArray:
+    """Which of the parameters wanted there are enough observations for."""
+    free = np.repeat(wanted[None], len(lattices), axis=0)
+    for parameter in _GIVEN_UP:
+        short = lattices.n_used < _FEWEST_PER_PARAMETER * free.sum(axis=1)
+        free[short, parameter] = False
+    return free
+
+
+def _refine(task: _Task, state: _State, n_rounds: int) -> _State:
+    """Refine the free parameters with the spread that their residuals then have."""
+    lattices, options = task.lattices, task.options
+    # without priors and limits the minimum does not depend on the spread
+    plain = not np.any(task.priors.precision) and math.isinf(options.huber)
+    plain = plain and not np.any(lattices.reference_variance)
+    calculated = calculate(lattices, state.parameters, task.model)
+    for _ in range(1 if plain else n_rounds):
+        weight = root_weights(lattices, calculated, options.weights)
+        minimum = minimise(
+            lattices,
+            state.parameters,
+            state.free,
+            task.model,
+            weight / state.spread[lattices.row],
+            options.huber,
+            task.priors,
+            options.max_iterations,
+        )
+        calculated = calculate(lattices, minimum.parameters, task.model)
+        state = replace(
+            state,
+            parameters=minimum.parameters,
+            converged=minimum.converged,
+            n_iterations=state.n_iterations + minimum.n_iterations,
+            spread=residual_spread(lattices, calculated, state.free, options),
+        )
+    return state
+
+
+def _without_idle_parameters(task: _Task, state: _State) -> _State:
+    """Refine again the lattices whose observations do not carry all parameters."""
+    calculated = calculate(task.lattices, state.parameters, task.model)
+    idle = ~carried(
+        task.lattices, calculated, state.spread, state.free, task.priors, task.options
+    )
+    again = np.flatnonzero(np.any(idle, axis=1))
+    if len(again) == 0:
+        return state
+    part, before, gone = task.select(again), state.select(again), idle[again]
+    before = replace(
+        before,
+        parameters=np.where(gone, part.priors.centre, before.parameters),
+        free=before.free & ~gone,
+        dropped=before.dropped | gone,
+    )
+    return state.with_rows(again, _refine(part, before, _SPREAD_ROUNDS))
+
+
+def _describe(task: _Task, state: _State) -> LatticeFits:
+    lattices, options = task.lattices, task.options
+    calculated = calculate(lattices, state.parameters, task.model)
+    return LatticeFits(
+        parameters=state.parameters,
+        covariance=covariances(
+            lattices,
+            calculated,
+            state.spread,
+            state.free,
+            task.priors.precision,
+            options,
+        ),
+        free=state.free,
+        dropped=state.dropped,
+        converged=state.converged,
+        n_iterations=state.n_iterations,
+        n_obs=lattices.n_used,
+        spread=state.spread,
+        cc_before=correlation(lattices, lattices.intensity, lattices.reference),
+        cc_after=correlation(lattices, lattices.intensity, calculated.intensity),
+    )

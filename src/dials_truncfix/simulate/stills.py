@@ -1,0 +1,274 @@
+"""Partial reflections of many stationary crystals, as tables without images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import transform
+
+from cctbx import crystal, miller, uctbx
+from cctbx.array_family import flex
+
+from dials_truncfix.postrefine.geometry import beam_frames, total_rotations
+from dials_truncfix.postrefine.partiality import Model, partiality
+from dials_truncfix.simulate.structure_factors import look_up
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class StillsModel:
+    """What differs from crystal to crystal, and how they are recorded.
+
+    Attributes
+    ----------
+    n_lattices : int
+        Number of crystals, one to an image.
+    s0 : tuple of float
+        Beam vector, Å⁻¹.
+    model : Model
+        Radial profile of the reciprocal lattice points.
+    rs, rs_spread : float
+        Median radius of the points (Å⁻¹), and standard deviation of its logarithm.
+    orientation_error : float
+        Standard deviation of the two angles at right angles to the beam by which the
+        orientations reported are wrong, rad.
+    cell_error : float
+        Relative standard deviation of a common factor of the cell axes reported.
+    g_spread : float
+        Standard deviation of the logarithm of G, whose mean is 0.
+    b_spread : float
+        Standard deviation of B around 0, Å².
+    mean_intensity : float
+        Mean intensity of full reflections at G = 1 and B = 0, counts.
+    background : float
+        Counts of background under a reflection.
+    reach : float
+        Reflections are integrated where the orientation reported brings them nearer to the
+        Ewald sphere than this, in units of rs.
+    d_min : float
+        Resolution limit, Å.
+
+    Raises
+    ------
+    ValueError
+        For values that no data have.
+    """
+
+    n_lattices: int
+    s0: tuple[float, float, float]
+    model: Model = Model.GAUSSIAN
+    rs: float = 1e-3
+    rs_spread: float = 0.1
+    orientation_error: float = math.radians(0.05)
+    cell_error: float = 0.0
+    g_spread: float = 0.3
+    b_spread: float = 3.0
+    mean_intensity: float = 1000.0
+    background: float = 50.0
+    reach: float = 1.5
+    d_min: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no data have."""
+        if self.n_lattices < 1:
+            raise ValueError(f"{self.n_lattices} lattices")
+        if not np.linalg.norm(self.s0) > 0:
+            raise ValueError(f"beam vector {self.s0} has no direction")
+        for name in ("rs", "mean_intensity", "reach", "d_min"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} {getattr(self, name)} is not positive")
+        for name in (
+            "rs_spread",
+            "orientation_error",
+            "cell_error",
+            "g_spread",
+            "b_spread",
+            "background",
+        ):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} {getattr(self, name)} is negative")
+
+
+@dataclass(frozen=True)
+class Still:
+    """One crystal: what would be reported of it, and what is true.
+
+    Attributes
+    ----------
+    setting : ndarray, shape (3, 3)
+        A reported, reciprocal axes as columns, Å⁻¹.
+    parameters : ndarray, shape (5,)
+        True log G, B (Å²), θx, θy (rad, to be applied to the A reported), log rs (Å⁻¹).
+    miller_index : ndarray, shape (n, 3), int32
+        Reflections integrated.
+    intensity, variance : ndarray, shape (n,)
+        Counts, and the squares of their estimated standard deviations.
+    partiality : ndarray, shape (n,)
+        True.
+    full : ndarray, shape (n,)
+        True intensity of the full reflection at G = 1 and B = 0, counts.
+    """
+
+    setting: FloatArray
+    parameters: FloatArray
+    miller_index: npt.NDArray[np.int32]
+    intensity: FloatArray
+    variance: FloatArray
+    partiality: FloatArray
+    full: FloatArray
+
+
+@dataclass(frozen=True)
+class Sphere:
+    """All reflections of a crystal up to a resolution.
+
+    Attributes
+    ----------
+    unit_cell : uctbx.unit_cell
+        The true one.
+    miller_index : ndarray, shape (n, 3), int32
+        h, k, l, systematic absences left out.
+    full : ndarray, shape (n,)
+        Intensities, counts.
+    """
+
+    unit_cell: uctbx.unit_cell
+    miller_index: npt.NDArray[np.int32]
+    full: FloatArray
+
+
+def all_reflections(
+    intensities: miller.array, d_min: float, mean_intensity: float
+) -> Sphere:
+    """Expand intensities to all reflections.
+
+    Parameters
+    ----------
+    intensities : cctbx.miller.array
+        F² of unique reflections, on any scale.
+    d_min : float
+        Resolution limit, Å.
+    mean_intensity : float
+        The mean that they shall have, counts.
+
+    Returns
+    -------
+    Sphere
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    symmetry = crystal.symmetry(
+        unit_cell=intensities.unit_cell(), space_group_symbol="P1"
+    )
+    complete = symmetry.build_miller_set(anomalous_flag=True, d_min=d_min)
+    given = miller.set(intensities, complete.indices(), anomalous_flag=True)
+    indices = complete.indices().select(~given.sys_absent_flags().data())
+    full = look_up(intensities, indices)
+    if len(full) == 0 or not full.mean() > 0:
+        raise ValueError(f"no reflection with an intensity up to {d_min:g} Å")
+    hkl = np.rint(indices.as_vec3_double().as_double().as_numpy_array())
+    return Sphere(
+        unit_cell=intensities.unit_cell(),
+        miller_index=hkl.reshape(-1, 3).astype(np.int32),
+        full=full * (mean_intensity / full.mean()),
+    )
+
+
+def simulate_still(sphere: Sphere, model: StillsModel, seed: int, number: int) -> Still:
+    """Simulate one crystal.
+
+    Parameters
+    ----------
+    sphere : Sphere
+        Reflections.
+    model : StillsModel
+        Everything else.
+    seed, number : int
+        Seed of the run and number of the crystal: the draws depend on nothing else.
+
+    Returns
+    -------
+    Still
+    """
+    rng = np.random.default_rng([seed, number])
+    g, b = (
+        model.g_spread * rng.standard_normal(),
+        model.b_spread * rng.standard_normal(),
+    )
+    theta = model.orientation_error * rng.standard_normal(2)
+    log_rs = math.log(model.rs) + model.rs_spread * rng.standard_normal()
+    stretch = math.exp(model.cell_error * rng.standard_normal())
+    u = transform.Rotation.from_quat(rng.standard_normal(4)).as_matrix()
+
+    reciprocal = np.reshape(sphere.unit_cell.fractionalization_matrix(), (3, 3)).T
+    s0 = np.asarray(model.s0, float)
+    frame = beam_frames(s0)[0]
+    turned = total_rotations(theta[:1], theta[1:])[0]
+    # a cell that is too large has a reciprocal cell that is too small
+    reported = u @ reciprocal / stretch
+    true = frame @ turned @ frame.T @ u @ reciprocal
+
+    near = np.flatnonzero(
+        np.abs(_excitation(sphere.miller_index, reported, s0)) < model.reach * model.rs
+    )
+    hkl = sphere.miller_index[near]
+    q = hkl @ true.T
+    p = partiality(
+        model.model, _excitation(hkl, true, s0), np.full(len(hkl), math.exp(log_rs))
+    )
+    full = sphere.full[near]
+    expected = math.exp(g) * np.exp(-0.5 * b * np.sum(q * q, axis=1)) * p * full
+    counts = rng.poisson(expected + model.background)
+    # the background is measured around the spot, on as many pixels
+    around = rng.poisson(np.full(len(hkl), model.background))
+    return Still(
+        setting=reported,
+        parameters=np.array([g, b, theta[0], theta[1], log_rs]),
+        miller_index=hkl,
+        intensity=(counts - around).astype(float),
+        variance=np.maximum(counts + around, 1).astype(float),
+        partiality=p,
+        full=full,
+    )
+
+
+def _excitation(
+    hkl: npt.NDArray[np.int32], setting: FloatArray, s0: FloatArray
+) -> FloatArray:
+    """Excitation errors of reflections, Å⁻¹."""
+    return np.asarray(np.linalg.norm(hkl @ setting.T + s0, axis=1) - np.linalg.norm(s0))
+
+
+def simulate_stills(sphere: Sphere, model: StillsModel, seed: int) -> Iterator[Still]:
+    """Simulate the crystals one after the other."""
+    for number in range(model.n_lattices):
+        yield simulate_still(sphere, model, seed, number)
+
+
+def true_intensities(intensities: miller.array, sphere: Sphere) -> miller.array:
+    """Bring unique intensities to the scale of the full reflections.
+
+    Parameters
+    ----------
+    intensities : cctbx.miller.array
+        That `all_reflections` was given.
+    sphere : Sphere
+        What it made of them.
+
+    Returns
+    -------
+    cctbx.miller.array
+        Counts.
+    """
+    strongest = tuple(int(x) for x in sphere.miller_index[np.argmax(sphere.full)])
+    at = look_up(intensities, flex.miller_index([strongest]))[0]
+    factor = float(sphere.full.max()) / float(at)
+    return intensities.customized_copy(data=intensities.data() * factor)
