@@ -43,6 +43,7 @@ from dials_truncfix.command_line.program import (
     start,
 )
 from dials_truncfix.parallel import available_processes
+from dials_truncfix.sweep.label_image import LabelImage, read_label_image
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
 from dials_truncfix.sweep.repair import check_sweep, repair_sweep
 from dials_truncfix.sweep.replicates import plan_replicates
@@ -83,8 +84,37 @@ annuli {
             "each, and varies smoothly from one to the next."
   minimum_pixels = 10000
     .type = int(value_min=1)
-    .help = "Annuli with fewer pixels than this are merged with their neighbours."
+    .help = "Regions with fewer pixels than this are merged with their neighbours."
     .expert_level = 2
+}
+
+regions {
+  shape = *annuli sectors tiles
+    .type = choice
+    .help = "annuli: one distribution for all azimuths. sectors, tiles: annuli are cut"
+            "into sectors around the beam or by square tiles, for a background that is"
+            "not the same all around the beam, and distributions vary smoothly from"
+            "one to the next. The log says whether sectors are worth their noise."
+  sectors {
+    count = 8
+      .type = int(value_min=2, value_max=360)
+      .help = "Number of sectors."
+      .expert_level = 1
+  }
+  tiles {
+    size = Auto
+      .type = int(value_min=32)
+      .help = "Edge of a tile, pixels. Auto: a quarter of the image's longer edge."
+      .expert_level = 1
+  }
+  labels = None
+    .type = path
+    .help = "Image of integers that tells apart what has distributions of its own, with"
+            "sharp borders: the quadrants a sensor is read out in, for instance."
+            "Pixels labelled 0 are neither fitted nor changed. A file of NumPy"
+            "(.npy), a TIFF, an image that dxtbx reads, or a mask of"
+            "dials.generate_mask, of which False is 0 and True is 1. With"
+            "annuli.count=1, the labels alone are the regions."
 }
 
 fit {
@@ -181,10 +211,21 @@ output {
 
 
 def correction_options(params: Any) -> CorrectionOptions:
-    """Translate the phil parameters of the correction."""
+    """Translate the phil parameters of the correction.
+
+    Raises
+    ------
+    Sorry
+        When the label image cannot be used.
+    """
+    tile_size, labels = params.regions.tiles.size, params.regions.labels
     return CorrectionOptions(
         n_annuli=params.annuli.count,
         minimum_pixels=params.annuli.minimum_pixels,
+        shape=params.regions.shape,
+        n_sectors=params.regions.sectors.count,
+        tile_size=None if tile_size is libtbx.Auto else tile_size,
+        labels=None if labels is None else _labels(labels),
         family=params.fit.model,
         histograms=params.fit.histograms,
         block_size=params.fit.block_size,
@@ -193,6 +234,15 @@ def correction_options(params: Any) -> CorrectionOptions:
         beam_stop=params.mask.beam_stop,
         seed=params.seed,
     )
+
+
+def _labels(path: str) -> LabelImage:
+    try:
+        return read_label_image(path)
+    except OSError as error:
+        raise Sorry(explain(error, path)) from None
+    except ValueError as error:
+        raise Sorry(str(error)) from None
 
 
 def output_options(params: Any) -> OutputOptions:

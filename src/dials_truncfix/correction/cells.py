@@ -19,9 +19,9 @@ IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.floating[Any]]
 
 # Profiles are blended at so many azimuths at least.
-_AZIMUTHS = 64
+_AZIMUTHS = 32
 # … and at up to so many places along the edge of a tile, this many pixels apart.
-_STEPS_OF_TILE = 8
+_STEPS_OF_TILE = 4
 _SMALLEST_STEP = 32
 
 

@@ -11,10 +11,11 @@ import numpy.typing as npt
 from dials_truncfix.correction.cells import Cells
 from dials_truncfix.correction.radial_grid import N_NODES, RadialGrid
 
-# Cells of a table, and what the tables of all nodes may hold together: 8 MB as int16.
+# Cells of a table, and what the tables of all nodes may hold together: 2 MB as int16,
+# which stay in the cache. 256 cells place the borders between grey levels well enough.
 _MOST_CELLS = 4096
 _FEWEST_CELLS = 256
-_LARGEST_TABLES = 1 << 22
+_LARGEST_TABLES = 1 << 20
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,7 @@ class Partition:
             n_pixels=np.array(counts).astype(np.int64),
             radius=mean.astype(np.float32),
             limits=np.array(limits, dtype=np.float64),
+            ring=np.searchsorted(self._edges[1:-1], mean, side="right"),
             cell=np.array(cell, dtype=np.int64),
             host=host,
         )

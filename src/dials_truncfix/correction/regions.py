@@ -28,6 +28,8 @@ class RegionTable:
         Mean radial coordinate of the pixels; NaN without pixels.
     limits : ndarray, shape (n_regions, 2), float64
         Inner and outer limit in the radial coordinate.
+    ring : ndarray, shape (n_regions,), int64
+        Annulus of the sweep that the mean radius lies in; of annuli, their number.
     cell : ndarray, shape (n_regions,), int64
         Cell in which the region lies.
     host : ndarray, shape (n_cells,), int64
@@ -38,6 +40,7 @@ class RegionTable:
     n_pixels: npt.NDArray[np.int64]
     radius: npt.NDArray[np.float32]
     limits: npt.NDArray[np.float64]
+    ring: npt.NDArray[np.int64]
     cell: npt.NDArray[np.int64]
     host: npt.NDArray[np.int64]
 
@@ -106,6 +109,7 @@ def annular_regions(annuli: Annuli) -> Regions:
             n_pixels=annuli.n_pixels,
             radius=annuli.radius,
             limits=np.stack([annuli.edges[:-1], annuli.edges[1:]], axis=1),
+            ring=np.arange(annuli.n_rings),
             cell=np.zeros(annuli.n_rings, dtype=np.int64),
             host=np.zeros(1, dtype=np.int64),
         ),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.correction.anisotropy import ZeroCounts, count_zeros
 from dials_truncfix.correction.fit import RingFits, fit_histograms
 from dials_truncfix.correction.histogram import ring_histograms
 from dials_truncfix.correction.regions import Regions, RegionTable
@@ -46,7 +47,10 @@ class ImageAnnuli:
     n_zero : ndarray, shape (n_regions,), int64
         Pixels recorded as zero.
     n_left_out : int
-        Measured pixels left out because they lie in the shadow of the beam stop.
+        Measured pixels left out: they lie in the shadow of the beam stop, or are
+        labelled so.
+    zeros : ZeroCounts or None
+        Zeros around the annuli, of the images of the sample.
     """
 
     index: int
@@ -54,6 +58,7 @@ class ImageAnnuli:
     d_limits: npt.NDArray[np.float64]
     n_zero: npt.NDArray[np.int64]
     n_left_out: int
+    zeros: ZeroCounts | None = None
 
     @property
     def n_pixels(self) -> npt.NDArray[np.int64]:
@@ -161,6 +166,11 @@ def _measure(
             d_limits=work.d_limits(table),
             n_zero=histograms[:, 0].copy(),
             n_left_out=int(np.count_nonzero(frame.valid) - table.n_pixels.sum()),
+            zeros=(
+                count_zeros(frame.pixels, regions.labels, work.azimuths)
+                if index in work.samples
+                else None
+            ),
         ),
         histograms,
     )

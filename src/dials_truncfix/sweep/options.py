@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dials_truncfix.io.sidecar import SUFFIX
+from dials_truncfix.sweep.label_image import LabelImage
+
+#: Edge of the smallest tile, pixels.
+SMALLEST_TILE = 32
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,15 @@ class CorrectionOptions:
     n_annuli : int
         Number of annuli of equal area.
     minimum_pixels : int
-        Annuli with fewer pixels are merged.
+        Regions with fewer pixels are merged.
+    shape : {'annuli', 'sectors', 'tiles'}
+        What the annuli are divided into.
+    n_sectors : int
+        Number of sectors.
+    tile_size : int or None
+        Edge of a tile, pixels; None takes a quarter of the longer edge of the image.
+    labels : LabelImage or None
+        Areas that are fitted apart.
     family : {'auto', 'lognormal', 'emg', 'paper'}
         Distribution of the low counts.
     histograms : {'image', 'block', 'sweep'}
@@ -33,10 +45,19 @@ class CorrectionOptions:
         Whether to look for the shadow of the beam stop.
     seed : int
         Seed of the draws.
+
+    Raises
+    ------
+    ValueError
+        When the shape is unknown, or a number of sectors or a size makes no sense.
     """
 
     n_annuli: int = 10
     minimum_pixels: int = 10_000
+    shape: str = "annuli"
+    n_sectors: int = 8
+    tile_size: int | None = None
+    labels: LabelImage | None = None
     family: str = "auto"
     histograms: str = "image"
     block_size: int = 5
@@ -44,6 +65,16 @@ class CorrectionOptions:
     assign: str = "random"
     beam_stop: bool = True
     seed: int = 0
+
+    def __post_init__(self) -> None:  # noqa: D105
+        if self.shape not in ("annuli", "sectors", "tiles"):
+            raise ValueError(f"regions.shape={self.shape} is unknown")
+        if not 2 <= self.n_sectors <= 360:
+            raise ValueError(f"regions.sectors.count={self.n_sectors} is not 2 to 360")
+        if self.tile_size is not None and self.tile_size < SMALLEST_TILE:
+            raise ValueError(
+                f"regions.tiles.size={self.tile_size} is below {SMALLEST_TILE}"
+            )
 
 
 @dataclass(frozen=True)

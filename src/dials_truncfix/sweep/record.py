@@ -7,7 +7,7 @@ import math
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from dials.util.version import dials_version
 import dials_truncfix
 from dials_truncfix import compat
 from dials_truncfix.correction.gain import GainEstimate
+from dials_truncfix.correction.regions import RegionTable
+from dials_truncfix.correction.scattering import d_spacing
 from dials_truncfix.correction.verdict import Verdict
 from dials_truncfix.io.plain import to_plain
 from dials_truncfix.sweep.close_look import CloseLook
@@ -26,6 +28,8 @@ from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.replicates import Replicate
 from dials_truncfix.sweep.source import SweepSource, sha256
+from dials_truncfix.sweep.uniformity import ring_anisotropy
+from dials_truncfix.sweep.work import SweepWork
 
 #: Raised when a field changes its meaning or goes.
 SCHEMA = 1
@@ -59,7 +63,10 @@ def run_record(
                 for path in source.files()
             ],
         },
-        "parameters": asdict(options),
+        "parameters": {
+            **asdict(replace(options, labels=None)),
+            "labels": None if options.labels is None else options.labels.path,
+        },
         "seed": options.seed,
         "verdict": {
             "class": verdict.verdict_class.value,
@@ -81,6 +88,7 @@ def fits_record(
         "pedestal": panel.pedestal,
         "offset": panel.offset,
         "gain_estimate": None if gain is None else asdict(gain),
+        "anisotropy": [asdict(ring) for ring in ring_anisotropy(images)],
         "images": [
             {
                 "image": source.numbers[image.annuli.index],
@@ -118,10 +126,12 @@ def replicates_record(
 
 
 def _annuli(image: ImageFits) -> list[dict[str, Any]]:
-    """Describe the annuli of one image, from the centre outwards."""
+    """Describe the annuli of one image, or the regions they are divided into."""
     annuli, fits = image.annuli, image.fits
+    table = annuli.regions
     return [
         {
+            **({"cells": _cells_of(table, ring)} if table.n_cells > 1 else {}),
             "d_max": annuli.d_limits[ring, 0],
             "d_min": annuli.d_limits[ring, 1],
             "n_pixels": annuli.n_pixels[ring],
@@ -141,6 +151,52 @@ def _annuli(image: ImageFits) -> list[dict[str, Any]]:
         }
         for ring in range(len(annuli.n_pixels))
     ]
+
+
+def _cells_of(table: RegionTable, region: int) -> list[int]:
+    """Cells of the sweep whose pixels a region holds."""
+    return np.flatnonzero(table.host == table.cell[region]).tolist()
+
+
+def regions_record(work: SweepWork) -> dict[str, Any]:
+    """Describe what the images are divided into.
+
+    Returns
+    -------
+    dict
+        The resolution at the limits of the annuli; with labels, their file; with
+        more than annuli, the cells by whose number the regions refer to them: labels,
+        azimuths in degrees from the fast towards the slow axis, first and last + 1
+        pixel of tiles.
+    """
+    options, names = work.options, work.cell_names
+    record: dict[str, Any] = {
+        "shape": options.shape,
+        "d_limits": d_spacing(work.annuli.edges, work.source.wavelength).tolist(),
+    }
+    if options.labels is not None:
+        record["labels"] = {
+            "path": options.labels.path,
+            "sha256": options.labels.sha256,
+        }
+    if names is not None:
+        record["cells"] = [
+            {
+                **({"labels": list(labels)} if labels else {}),
+                **_bounds(options.shape, bounds.tolist()),
+            }
+            for labels, bounds in zip(names.labels, names.bounds)
+        ]
+    return record
+
+
+def _bounds(shape: str, bounds: list[float]) -> dict[str, Any]:
+    """Describe where a sector or a tile lies."""
+    if shape == "sectors":
+        return {"azimuth": bounds}
+    if shape == "tiles":
+        return {"slow": bounds[:2], "fast": bounds[2:]}
+    return {}
 
 
 def as_json(record: dict[str, Any]) -> bytes:

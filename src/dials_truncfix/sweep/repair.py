@@ -32,9 +32,11 @@ from dials_truncfix.sweep.record import (
     as_json,
     fits_record,
     illustrations_record,
+    regions_record,
     replicates_record,
     run_record,
 )
+from dials_truncfix.sweep.region_summary import log_regions
 from dials_truncfix.sweep.replicates import Replicate, plan_replicates
 from dials_truncfix.sweep.sidecar import check_sidecar, write_sidecar
 from dials_truncfix.sweep.source import SweepSource
@@ -71,6 +73,7 @@ def check_sweep(
     work = SweepWork(experiments.imagesets()[0], correction)
     with ExitStack() as files:
         json = _open(files, output.json)
+        log_regions(work)
         verdict = _judge(work, sample(len(work.source)))
         logger.info("Verdict: %s. %s.", verdict.verdict_class.value, verdict.reason)
         if verdict.verdict_class is VerdictClass.TRUNCATED:
@@ -136,6 +139,7 @@ def repair_sweep(
         ]
         tasks = files.enter_context(task_map(min(nproc, len(source))))
 
+        log_regions(work)
         verdict = _verdict(work, tasks, force)
         images = SweepTasks(source, correction, replicates, folders, tasks)
         if verdict.verdict_class is VerdictClass.NO_ZEROS:
@@ -160,6 +164,7 @@ def repair_sweep(
         if json is not None:
             record = run_record(source, correction, verdict)
             record.update(fits_record(done.fits, source, done.panels[0], done.gain))
+            record["regions"] = regions_record(work)
             record["replicates"] = replicates_record(replicates, done.panels)
             record["illustrations"] = illustrations_record(done.looks, source)
             json.write(as_json(record))

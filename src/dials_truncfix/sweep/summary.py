@@ -14,8 +14,10 @@ from dials_truncfix.correction.verdict import VerdictClass
 from dials_truncfix.sweep.measure import ImageFits
 from dials_truncfix.sweep.options import OutputOptions, numbered
 from dials_truncfix.sweep.panel import PanelValues
+from dials_truncfix.sweep.region_summary import log_anisotropy, region_table
 from dials_truncfix.sweep.replicates import Replicate
 from dials_truncfix.sweep.source import SweepSource
+from dials_truncfix.sweep.uniformity import ring_anisotropy
 
 logger = logging.getLogger("dials.truncfix.summary")
 
@@ -46,6 +48,8 @@ def annulus_table(fits: list[ImageFits]) -> str:
 
     Images that lack an annulus, because the beam stop covers it, are left out.
     """
+    if fits[0].annuli.regions.n_cells > 1:
+        return region_table(fits)
     n_annuli = max(len(image.annuli.n_pixels) for image in fits)
     whole = [image for image in fits if len(image.annuli.n_pixels) == n_annuli]
     d_limits = whole[0].annuli.d_limits
@@ -94,6 +98,7 @@ def annulus_table(fits: list[ImageFits]) -> str:
 def log_fits(fits: list[ImageFits], source: SweepSource) -> None:
     """Tabulate the fits, and name the images that could not be fitted at all."""
     logger.info("\n%s", annulus_table(fits))
+    log_anisotropy(ring_anisotropy(fits), fits[0].annuli.regions.n_cells > 1)
     unfitted = [
         f"{source.numbers[image.annuli.index]} ({_status(image)})"
         for image in fits
