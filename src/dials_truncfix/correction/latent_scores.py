@@ -1,0 +1,213 @@
+"""Pixels as normal scores, so that all brightnesses can be compared.
+
+A pixel's score is the standard normal variate of its rank among the pixels that are
+equally bright on average. A recorded zero says only that its score lies below a
+threshold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.special import log_ndtr, ndtri
+
+from dials_truncfix.correction.tiles import MAD_TO_SD
+
+IntArray = npt.NDArray[np.integer[Any]]
+BoolArray = npt.NDArray[np.bool_]
+
+# Brighter pixels share the score of this value, ADU.
+_N_VALUES = 512
+# Ranks among so many pixels tell a score to 0.04 at the middle.
+_PIXELS_OF_A_GROUP = 1024
+_MOST_GROUPS = 256
+_PIXELS_OF_A_CLASS = 30_000
+_MOST_CLASSES = 10
+_LARGEST_SCORE = 3.5
+# Spots stand out from the noise of scores that are smoothed like them.
+_SPOT_SIGMA = 1.0
+_SPOT_DEVIATIONS = 4.5
+_ENOUGH_FOR_A_MEDIAN = 100_000
+# Pixels handled at once: a block's temporaries fit into the cache.
+_BLOCK = 1 << 17
+
+
+@dataclass(frozen=True)
+class Scores:
+    """
+    Normal scores of the pixels of an image.
+
+    Attributes
+    ----------
+    score : ndarray, shape (ny, nx), float32
+        Of a zero, the mean of the scores it can have; 0 where a pixel takes no part.
+    eligible : ndarray, shape (ny, nx), bool
+        True for the pixels that take part.
+    group : ndarray, shape (ny, nx), uint8
+        Group of equally bright pixels, from dark to bright.
+    threshold : ndarray, shape (n_groups,), float64
+        A pixel is recorded as zero if its score lies below.
+    brightness : ndarray, shape (n_groups,), uint8
+        Class of similarly bright groups, from dark to bright.
+    spot : ndarray, shape (ny, nx), bool
+        True where the pixels are brighter than noise makes them. Their scores say how
+        bright a spot is, not how the noise happens to be.
+    """
+
+    score: npt.NDArray[np.float32]
+    eligible: BoolArray
+    group: npt.NDArray[np.uint8]
+    threshold: npt.NDArray[np.float64]
+    brightness: npt.NDArray[np.uint8]
+    spot: BoolArray
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes of brightness."""
+        return int(self.brightness[-1]) + 1
+
+
+def normal_scores(
+    image: IntArray,
+    eligible: BoolArray,
+    node: npt.NDArray[np.unsignedinteger[Any]],
+    expected: npt.NDArray[np.float64],
+) -> Scores:
+    """
+    Rank the pixels of an image among those that are equally bright on average.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx), integer
+        Recorded values, ADU.
+    eligible : ndarray, shape (ny, nx), bool
+        True for the pixels that take part.
+    node : ndarray, shape (ny, nx), unsigned integer
+        Node of each pixel; any number where it takes no part.
+    expected : ndarray, shape (n_nodes,)
+        What orders the nodes: the mean of their pixels, in any unit. Nodes with few
+        pixels are joined with those next in order.
+
+    Returns
+    -------
+    Scores
+    """
+    group = _groups(eligible, node, expected)
+    histogram = _histograms(image, eligible, group)
+    n_pixels = histogram.sum(axis=1)
+    total = np.maximum(n_pixels, 1)[:, None]
+    up_to = np.cumsum(histogram, axis=1)
+    # one pixel's half keeps the scores finite
+    least = 0.5 / total
+    middle = np.clip((up_to - 0.5 * histogram) / total, least, 1.0 - least)
+    threshold = ndtri(np.clip(up_to[:, :1] / total, least, 1.0 - least))[:, 0]
+    table = ndtri(middle)
+    table[:, 0] = mean_score_below(threshold)
+    np.clip(table, -_LARGEST_SCORE, _LARGEST_SCORE, out=table)
+    score = _look_up(table.astype(np.float32), image, eligible, group)
+    return Scores(
+        score=score,
+        eligible=eligible,
+        group=group,
+        threshold=threshold,
+        brightness=_cut_evenly(n_pixels, _PIXELS_OF_A_CLASS, _MOST_CLASSES),
+        spot=_spots(score, eligible),
+    )
+
+
+def mean_score_below(threshold: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Mean of a standard normal variate that lies below a threshold, same shape."""
+    log_density = -0.5 * threshold**2 - 0.5 * np.log(2.0 * np.pi)
+    return np.asarray(-np.exp(log_density - log_ndtr(threshold)))
+
+
+def _groups(
+    eligible: BoolArray,
+    node: npt.NDArray[np.unsignedinteger[Any]],
+    expected: npt.NDArray[np.float64],
+) -> npt.NDArray[np.uint8]:
+    """Join the nodes to groups of similar brightness, shape (ny, nx)."""
+    n_pixels = np.bincount(node[eligible], minlength=len(expected))
+    order = np.argsort(expected, kind="stable")
+    group = np.empty(len(order), dtype=np.uint8)
+    group[order] = _cut_evenly(n_pixels[order], _PIXELS_OF_A_GROUP, _MOST_GROUPS)
+    return np.asarray(group[np.minimum(node, len(order) - 1)])
+
+
+def _cut_evenly(
+    n_pixels: npt.NDArray[np.int64], size: int, most: int
+) -> npt.NDArray[np.uint8]:
+    """
+    Give consecutive parts numbers, each to about equally many pixels.
+
+    Parameters
+    ----------
+    n_pixels : ndarray, shape (n,)
+        Pixels of the parts.
+    size : int
+        Pixels that a number is to have at least.
+    most : int
+        Largest count of numbers, up to 256.
+
+    Returns
+    -------
+    ndarray, shape (n,), uint8
+        Ascending from 0 without gaps.
+    """
+    total = max(int(n_pixels.sum()), 1)
+    n_numbers = int(np.clip(total // size, 1, most))
+    middle = np.cumsum(n_pixels) - 0.5 * n_pixels
+    number = np.minimum(middle * n_numbers // total, n_numbers - 1)
+    return np.asarray(np.unique(number, return_inverse=True)[1].astype(np.uint8))
+
+
+def _histograms(
+    image: IntArray, eligible: BoolArray, group: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.int64]:
+    """Count the values of the eligible pixels of each group, (n_groups, n_values)."""
+    n_groups = int(group.max()) + 1
+    total = np.zeros(n_groups * _N_VALUES, dtype=np.int64)
+    values, groups, use = image.ravel(), group.ravel(), eligible.ravel()
+    for start in range(0, image.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        mine = np.flatnonzero(use[part])
+        entry = groups[part].take(mine).astype(np.intp)
+        entry *= _N_VALUES
+        entry += np.clip(values[part].take(mine), 0, _N_VALUES - 1)
+        total += np.bincount(entry, minlength=len(total))
+    return total.reshape(n_groups, _N_VALUES)
+
+
+def _look_up(
+    table: npt.NDArray[np.float32],
+    image: IntArray,
+    eligible: BoolArray,
+    group: npt.NDArray[np.uint8],
+) -> npt.NDArray[np.float32]:
+    """Take the score of each pixel from the table of its group, shape (ny, nx)."""
+    score = np.empty(image.shape, dtype=np.float32)
+    flat, values, groups = score.ravel(), image.ravel(), group.ravel()
+    for start in range(0, image.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        entry = groups[part].astype(np.intp)
+        entry *= _N_VALUES
+        entry += np.clip(values[part], 0, _N_VALUES - 1)
+        flat[part] = table.ravel().take(entry)
+    score[~eligible] = 0.0
+    return score
+
+
+def _spots(score: npt.NDArray[np.float32], eligible: BoolArray) -> BoolArray:
+    """Tell where pixels are brighter than noise makes them, shape (ny, nx)."""
+    smooth = ndimage.gaussian_filter(score, _SPOT_SIGMA, mode="nearest", truncate=3.0)
+    some = smooth[eligible]
+    some = some[:: max(len(some) // _ENOUGH_FOR_A_MEDIAN, 1)]
+    if len(some) == 0:
+        return np.zeros(score.shape, dtype=bool)
+    middle = np.median(some)
+    spread = MAD_TO_SD * np.median(np.abs(some - middle))
+    return np.asarray(smooth > middle + _SPOT_DEVIATIONS * spread)

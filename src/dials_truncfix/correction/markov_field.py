@@ -1,0 +1,118 @@
+"""The Gaussian Markov random field that has given correlations of neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_GRID = 48
+_MOST_STEPS = 60
+_TOLERANCE = 1e-8
+_SMALLEST_PRECISION = 1e-6
+# No such field has the correlations given: they are lowered by this factor.
+_LOWER = 0.95
+
+
+@dataclass(frozen=True)
+class MarkovField:
+    """
+    How a score depends on those around it.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (n_lags,), float64
+        Weights of the neighbours at the lags and at their opposites, of which the
+        conditional mean is the weighted sum.
+    sd : float
+        Conditional standard deviation; 1 without correlation.
+    """
+
+    weights: Array
+    sd: float
+
+
+def markov_field(lags: NDArray[np.int64], correlation: Array) -> MarkovField:
+    """
+    Find the field of largest entropy with given correlations.
+
+    It is Markov, with the given lags as its neighbourhood. Its precisions q minimise
+    the convex function q·r - mean log Q(ω), with r the correlations and Q(ω) their
+    cosine series.
+
+    Parameters
+    ----------
+    lags : ndarray, shape (n_lags, 2)
+        Neighbourhood, one of each pair of opposite lags.
+    correlation : ndarray, shape (n_lags,)
+        Correlations at the lags.
+
+    Returns
+    -------
+    MarkovField
+        Of correlations somewhat lower where no field has those given.
+
+    References
+    ----------
+    Rue, H. & Held, L. (2005). Gaussian Markov random fields. Chapman & Hall, chapter 2,
+    doi:10.1201/9780203492024.
+    Dempster, A. P. (1972). Biometrics 28, 157-175, doi:10.2307/2528966.
+    """
+    frequency: Array = 2.0 * np.pi * np.arange(_GRID) / _GRID
+    phase = (
+        frequency[:, None] * lags[:, 0, None, None]
+        + frequency * (lags[:, 1, None, None])
+    )
+    series = np.concatenate(
+        [np.ones((1, _GRID * _GRID)), 2.0 * np.cos(phase).reshape(len(lags), -1)]
+    )
+    while True:
+        precision = _maximum_entropy(series, np.concatenate([[1.0], 2.0 * correlation]))
+        if precision is not None:
+            return MarkovField(-precision[1:] / precision[0], precision[0] ** -0.5)
+        correlation = _LOWER * correlation
+
+
+def _maximum_entropy(series: Array, moments: Array) -> Array | None:
+    """
+    Minimise by Newton's method with step halving.
+
+    Parameters
+    ----------
+    series : ndarray, shape (n, n_frequencies)
+        Cosines that Q(ω) is the sum of.
+    moments : ndarray, shape (n,)
+        Correlations, those of the opposites added to them.
+
+    Returns
+    -------
+    ndarray, shape (n,), or None
+        Precisions; None where the minimum lies at infinity.
+    """
+
+    def objective(q: Array) -> float:
+        spectrum = q @ series
+        if spectrum.min() < _SMALLEST_PRECISION:
+            return np.inf
+        return float(q @ moments - np.log(spectrum).mean())
+
+    q = np.zeros(len(moments))
+    q[0] = 1.0
+    value = objective(q)
+    for _ in range(_MOST_STEPS):
+        ratio = series / (q @ series)
+        gradient = moments - ratio.mean(axis=1)
+        if np.abs(gradient).max() < _TOLERANCE:
+            return q
+        step = -np.linalg.solve(ratio @ ratio.T / series.shape[1], gradient)
+        length = 1.0
+        while objective(q + length * step) > value + 1e-4 * length * (step @ gradient):
+            length *= 0.5
+            if length < 1e-6:
+                return None
+        q = q + length * step
+        value = objective(q)
+    return None

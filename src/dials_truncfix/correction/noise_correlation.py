@@ -1,0 +1,293 @@
+"""Correlation of the noise of neighbouring pixels, measured in spite of truncation.
+
+Pairs of pixels are cross-tabulated by classes of their scores, of which the zeros are
+one. The correlation of the normal variates behind the table is found by maximum
+likelihood, separately for each distance and brightness: the polychoric correlation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.special import ndtri
+from scipy.stats import ttest_1samp
+
+from dials_truncfix.correction.bivariate_normal import rectangle_probabilities
+from dials_truncfix.correction.latent_scores import Scores
+
+IntArray = npt.NDArray[np.integer[Any]]
+Array = npt.NDArray[np.float64]
+
+#: Pixels farther apart than this are taken to be correlated through others only.
+REACH = 3
+# At these distances only a background that the fits do not follow correlates pixels.
+_FAR = tuple(
+    (slow, sign * fast) for slow in (6, 7, 8) for fast in (6, 7, 8) for sign in (1, -1)
+)
+_TILE = 16
+_MOST_TILES = 2500
+# Pixels so near to a spot may belong to it.
+_HALO = 4
+# Pairs with a score above the last limit are left out: spots that were not seen.
+_LIMITS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.65)
+_N_CATEGORIES = len(_LIMITS) + 2
+_N_PARTS = 8
+_GRID = np.tanh(np.linspace(-0.9, 2.0, 88))
+_CHANCE = 1e-3
+
+
+def half_plane(reach: int) -> list[tuple[int, int]]:
+    """Lags (slow, fast) up to a reach, one of each pair of opposite ones."""
+    return [
+        (slow, fast)
+        for slow in range(reach + 1)
+        for fast in range(-reach, reach + 1)
+        if slow > 0 or fast > 0
+    ]
+
+
+@dataclass(frozen=True)
+class NoiseCorrelation:
+    """
+    Correlation of the normal scores of neighbouring pixels of one image.
+
+    Attributes
+    ----------
+    lags : ndarray, shape (n_lags, 2), int64
+        Distances (slow, fast), pixels; their opposites have the same correlation.
+    pooled, pooled_sd : ndarray, shape (n_lags,), float64
+        Correlation over all brightnesses, and its standard deviation.
+    by_class : ndarray, shape (n_classes, n_lags), float64
+        Correlation of each class of brightness, drawn towards a multiple of the
+        pooled one as far as it differs by chance.
+    significant : bool
+        Whether independent noise would hardly look like this.
+    n_pairs : int
+        Pairs of direct neighbours that were used.
+    """
+
+    lags: npt.NDArray[np.int64]
+    pooled: Array
+    pooled_sd: Array
+    by_class: Array
+    significant: bool
+    n_pairs: int
+
+    @property
+    def neighbour(self) -> float:
+        """Mean correlation of direct neighbours."""
+        direct = np.abs(self.lags).sum(axis=1) == 1
+        return float(self.pooled[direct].mean())
+
+    @property
+    def inflation(self) -> float:
+        """Variance of the mean of a large area, over that of independent pixels."""
+        return float(1.0 + 2.0 * self.pooled.sum())
+
+
+def measure_correlation(image: IntArray, scores: Scores) -> NoiseCorrelation | None:
+    """
+    Measure the correlation of neighbouring pixels between the spots.
+
+    Spots and what is near them are left out. A background that the fits do not follow
+    correlates near and far pixels alike: what is seen at a distance of about ten
+    pixels is taken off.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx), integer
+        Recorded values, ADU.
+    scores : Scores
+        Of the image.
+
+    Returns
+    -------
+    NoiseCorrelation or None
+        None where the image is too small.
+
+    References
+    ----------
+    Olsson, U. (1979). Psychometrika 44, 443-460, doi:10.1007/BF02296207.
+    """
+    category, brightness = _categories(image, scores)
+    if len(category) < _N_PARTS:
+        return None
+    near = half_plane(REACH)
+    counts = _cross_tables(category, brightness, [*near, *_FAR], scores.n_classes)
+    log_likelihood = _log_likelihoods(counts)
+    parts = _maximum(log_likelihood.sum(axis=1))
+    common = _unless_chance(parts[:, len(near) :].mean(axis=1))
+    log_likelihood = log_likelihood[:, :, : len(near)]
+
+    def without_common(correlation: Array) -> Array:
+        return np.asarray((correlation - common) / (1.0 - common))
+
+    parts = without_common(parts[:, : len(near)])
+    classes = without_common(_maximum(log_likelihood.sum(axis=0)))
+    class_variance = _maximum(log_likelihood).var(axis=0, ddof=1) / _N_PARTS
+    pooled = without_common(_maximum(log_likelihood.sum(axis=(0, 1))))
+    direct = [near.index(lag) for lag in ((0, 1), (1, 0))]
+    return NoiseCorrelation(
+        lags=np.array(near),
+        pooled=pooled,
+        pooled_sd=parts.std(axis=0, ddof=1) / np.sqrt(_N_PARTS),
+        by_class=_shrink(classes, class_variance, pooled),
+        significant=any(
+            _unless_chance(parts[:, some].mean(axis=1)) != 0.0
+            for some in (direct, list(range(len(near))))
+        ),
+        n_pairs=int(counts[:, :, direct[0]].sum()),
+    )
+
+
+def _unless_chance(parts: Array) -> float:
+    """Mean of the parts, shape (n_parts,), or 0 where it may be a matter of chance."""
+    if np.ptp(parts) == 0:
+        return float(parts[0])
+    return float(parts.mean()) if ttest_1samp(parts, 0.0).pvalue < _CHANCE else 0.0
+
+
+def _categories(
+    image: IntArray, scores: Scores
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """
+    Categories and classes of brightness of the pixels of some tiles.
+
+    Returns
+    -------
+    category : ndarray, shape (n_tiles, 16, 16), uint8
+        0 for a zero, the last one for pixels that take no part.
+    brightness : ndarray, shape (n_tiles, 16, 16), uint8
+        Class of brightness.
+    """
+    away = ndimage.maximum_filter(scores.spot, 2 * _HALO + 1, mode="constant")
+    use = _tiled(scores.eligible & ~away)
+    chosen = np.flatnonzero(use.any(axis=(1, 3)))
+    chosen = chosen[:: -(-max(len(chosen), 1) // _MOST_TILES)]
+    row, column = np.divmod(chosen, use.shape[2])
+
+    def cut(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray(_tiled(pixels).swapaxes(1, 2)[row, column])
+
+    category = np.searchsorted(_LIMITS, cut(scores.score)).astype(np.uint8)
+    category += 1
+    category[cut(image) <= 0] = 0
+    category[~use.swapaxes(1, 2)[row, column]] = _N_CATEGORIES
+    return category, scores.brightness[cut(scores.group)]
+
+
+def _tiled(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Cut an image into whole tiles, shape (n_slow, 16, n_fast, 16)."""
+    n_slow, n_fast = (n // _TILE for n in pixels.shape)
+    whole = pixels[: n_slow * _TILE, : n_fast * _TILE]
+    return whole.reshape(n_slow, _TILE, n_fast, _TILE)
+
+
+def _cross_tables(
+    category: npt.NDArray[np.uint8],
+    brightness: npt.NDArray[np.uint8],
+    lags: list[tuple[int, int]],
+    n_classes: int,
+) -> npt.NDArray[np.int64]:
+    """
+    Cross-tabulate the categories of pairs of pixels.
+
+    Returns
+    -------
+    ndarray, shape (n_parts, n_classes, n_lags, n_categories, n_categories), int64
+        The tiles are dealt out to the parts in turn; a pair has the brightness of its
+        first pixel.
+    """
+    width = _N_CATEGORIES + 1
+    shape = (_N_PARTS, n_classes, width, width)
+    part = (np.arange(len(category)) % _N_PARTS).astype(np.intp)
+    first = (part[:, None, None] * n_classes + brightness) * width + category
+    first *= width
+    tables = []
+    for slow, fast in lags:
+        here = np.s_[:, : _TILE - slow, max(0, -fast) : _TILE - max(0, fast)]
+        there = np.s_[:, slow:, max(0, fast) : _TILE + min(0, fast)]
+        entry = (first[here] + category[there]).ravel()
+        tables.append(np.bincount(entry, minlength=int(np.prod(shape))))
+    counts = np.stack(tables).reshape(len(lags), *shape)
+    return np.moveaxis(counts, 0, 2)[..., :-1, :-1]
+
+
+def _log_likelihoods(counts: npt.NDArray[np.int64]) -> Array:
+    """
+    Log likelihood of each table for the correlations of the grid.
+
+    The limits between the categories follow from how many pixels of a class are in
+    each. Pairs with a pixel in the last category are left out, and the probabilities
+    of the others normalised accordingly.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (n_parts, n_classes, n_lags, n_categories, n_categories)
+
+    Returns
+    -------
+    ndarray, shape (n_parts, n_classes, n_lags, n_grid), float64
+    """
+    result = np.empty((*counts.shape[:3], len(_GRID)))
+    for number in range(counts.shape[1]):
+        margin = counts[:, number].sum(axis=(0, 1, 3)).astype(np.float64)
+        share = np.cumsum(margin) / max(margin.sum(), 1.0)
+        limits = np.concatenate([[-np.inf], ndtri(np.clip(share[:-1], 0.0, 1.0))])
+        p = rectangle_probabilities(limits, _GRID)
+        p /= p.sum(axis=(1, 2), keepdims=True)
+        log_p = np.log(np.maximum(p, 1e-12)).reshape(len(_GRID), -1)
+        inside = counts[:, number, :, :-1, :-1]
+        result[:, number] = inside.reshape(*inside.shape[:2], -1) @ log_p.T
+    return result
+
+
+def _maximum(log_likelihood: Array) -> Array:
+    """Correlation of the largest log likelihood, by a parabola through its top."""
+    top = np.clip(log_likelihood.argmax(axis=-1), 1, len(_GRID) - 2)[..., None]
+    left, middle, right = (
+        np.take_along_axis(log_likelihood, top + step, axis=-1)[..., 0]
+        for step in (-1, 0, 1)
+    )
+    bend = left - 2.0 * middle + right
+    flat = bend >= 0
+    step = np.where(flat, 0.0, 0.5 * (left - right) / np.where(flat, -1.0, bend))
+    at = np.arctanh(_GRID)
+    place = at[top[..., 0]] + np.clip(step, -1.0, 1.0) * (at[1] - at[0])
+    # a table without pairs says nothing
+    return np.where(np.ptp(log_likelihood, axis=-1) > 0, np.tanh(place), 0.0)
+
+
+def _shrink(classes: Array, variance: Array, pooled: Array) -> Array:
+    """
+    Draw the classes towards a common pattern as far as they differ by chance.
+
+    The spread of light correlates the signal, not the read noise: classes then share
+    the pattern, and the brighter have more of it.
+
+    Parameters
+    ----------
+    classes, variance : ndarray, shape (n_classes, n_lags)
+        Correlations and the squares of their standard deviations.
+    pooled : ndarray, shape (n_lags,)
+        The pattern.
+
+    Returns
+    -------
+    ndarray, shape (n_classes, n_lags), float64
+
+    References
+    ----------
+    James, W. & Stein, C. (1961). Proc. 4th Berkeley Symp. Math. Stat. Prob. 1,
+    361-379.
+    """
+    share = (classes @ pooled) / max(float(pooled @ pooled), 1e-12)
+    pattern = share[:, None] * pooled
+    away = classes - pattern
+    square = (away**2).mean(axis=0)
+    real = np.maximum(square - variance.mean(axis=0), 0.0) / np.maximum(square, 1e-12)
+    return np.asarray(pattern + real * away)
