@@ -1,0 +1,1 @@
+"""Intensities integrated from independent draws of one sweep, pooled."""
