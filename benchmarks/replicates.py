@@ -7,7 +7,8 @@ dials.truncfix_combine by both of its rules. The untruncated images are processe
 Usage: python benchmarks/replicates.py [--replicates N] [--folder FOLDER]
        [--simulate "OPTION ..."] [--truncfix "OPTION ..."]
 
-Bias, rms error: of the integrated minus the captured part of the true intensity, e⁻.
+Bias, rms error: of the integrated minus the captured part of the true intensity, e⁻;
+the part that integration captures of the untruncated images.
 z-sd: standard deviation of that difference over σ, which is 1 where σ is right. CC:
 with the truth. A column "draws" averages these over the single draws.
 """
@@ -104,7 +105,11 @@ def figures(found: Matched, captured: float) -> list[tuple[Agreement, float, flo
 
 def rows(arms: dict[str, list[Matched]]) -> tuple[list[str], list[list[str]]]:
     """Tabulate all arms, averaging over the tables of each."""
-    bins = {name: [figures(found) for found in tables] for name, tables in arms.items()}
+    captured = capture(arms["untruncated"][0])
+    bins = {
+        name: [figures(found, captured) for found in tables]
+        for name, tables in arms.items()
+    }
     header = ["I (e⁻)", "n"]
     for figure in ("bias", "rms error", "z-sd", "CC"):
         header += [f"{figure}\n{name}" for name in arms]
