@@ -87,6 +87,19 @@ class RingFits:
         """Rings that have a distribution."""
         return np.asarray(self.status == "fitted")
 
+    @property
+    def required_camera(self) -> CameraModel:
+        """The camera, where rows of its family need one.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if self.camera is None:
+            raise ValueError("fits of the family 'camera' need a camera")
+        return self.camera
+
     def __getitem__(self, index: int) -> RingFits:
         """Return the fits of one image of a batch."""
         columns = [

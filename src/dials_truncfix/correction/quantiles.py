@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_banded
 
+from dials_truncfix.correction import camera_model
+from dials_truncfix.correction.camera_zeros import zero_law
 from dials_truncfix.correction.distributions import Distribution, distribution
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.intervals import THRESHOLDS
@@ -91,6 +94,11 @@ def conditional_tables(fits: RingFits, radius: Array, n: int = 4096) -> Quantile
     tail = np.zeros((len(rows), n), dtype=np.float32)
     for family in np.unique(fits.family[rows]):
         mine = np.flatnonzero(fits.family[rows] == family)
+        if family == camera_model.NAME:
+            law = zero_law(fits.required_camera, fits.theta[rows[mine], 0])
+            for table, log_u in zip((coarse, tail), log_cells(n)):
+                table[mine] = law.quantiles(log_u)
+            continue
         _invert(
             distribution(str(family)),
             fits.theta[rows[mine]],
@@ -98,9 +106,36 @@ def conditional_tables(fits: RingFits, radius: Array, n: int = 4096) -> Quantile
             (coarse, tail),
             mine,
         )
+    return tables_of_quantiles(knots, coarse, tail, threshold)
+
+
+def tables_of_quantiles(
+    radius: Array,
+    coarse: NDArray[np.floating[Any]],
+    tail: NDArray[np.floating[Any]],
+    threshold: float,
+) -> QuantileTables:
+    """Make tables of quantiles, kept below the threshold where they are narrowed.
+
+    Parameters
+    ----------
+    radius : NDArray[np.float64]
+        (n_rows,) coordinate of each row.
+    coarse, tail : NDArray[np.floating[Any]]
+        (n_rows, n) quantiles at the u of `QuantileTables`, ADU.
+    threshold : float
+        Upper limit, ADU.
+
+    Returns
+    -------
+    QuantileTables
+    """
     below = np.nextafter(np.float32(threshold), np.float32(-np.inf))
     return QuantileTables(
-        knots, np.minimum(coarse, below), np.minimum(tail, below), threshold
+        radius,
+        np.minimum(coarse.astype(np.float32), below),
+        np.minimum(tail.astype(np.float32), below),
+        threshold,
     )
 
 
