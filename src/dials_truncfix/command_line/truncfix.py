@@ -65,11 +65,22 @@ seed = 0
   .help = "Seed of the random draws. The same seed gives the same images, whatever"
           "the number of processes and whichever part of the sweep is corrected."
 
-assign = *random expected
+assign = *random expected local
   .type = choice
-  .help = "random: each zero becomes a draw from the part of the distribution that"
-          "was cut off. expected: its mean instead, rounded at random; this lowers"
-          "the noise but makes weak intensities look better than they are."
+  .help = "random: each zero becomes a draw from the part of the distribution of its"
+          "annulus that was cut off. local: a draw as well, from the distribution at"
+          "the brightness that the pixels around it have, by the camera model: under"
+          "and beside spots random draws are too low. expected: the mean in place of"
+          "draws, rounded at random; this lowers the noise but makes weak intensities"
+          "look better than they are."
+  .expert_level = 1
+
+noise = *independent correlated
+  .type = choice
+  .help = "independent: no draw depends on others. correlated: the correlation of"
+          "neighbouring pixels is measured in each image, and the draws are given it,"
+          "so that sums over pixels scatter as they should. Where the noise is not"
+          "correlated the draws are independent."
   .expert_level = 1
 
 rounding = *round floor
@@ -216,8 +227,15 @@ def correction_options(params: Any) -> CorrectionOptions:
     Raises
     ------
     Sorry
-        When the label image cannot be used.
+        When the label image cannot be used, or parameters exclude each other.
     """
+    try:
+        return _correction_options(params)
+    except ValueError as error:
+        raise Sorry(str(error)) from None
+
+
+def _correction_options(params: Any) -> CorrectionOptions:
     tile_size, labels = params.regions.tiles.size, params.regions.labels
     return CorrectionOptions(
         n_annuli=params.annuli.count,
@@ -231,6 +249,7 @@ def correction_options(params: Any) -> CorrectionOptions:
         block_size=params.fit.block_size,
         rounding=params.rounding,
         assign=params.assign,
+        noise=params.noise,
         beam_stop=params.mask.beam_stop,
         seed=params.seed,
     )

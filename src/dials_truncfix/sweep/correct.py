@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.draw import draw_zeros
 from dials_truncfix.correction.fit import RingFits
-from dials_truncfix.correction.region_law import law_of_zeros
+from dials_truncfix.correction.pixel_law import (
+    PixelLaw,
+    draw_pixels,
+    regional_law,
+    with_correlation,
+    with_local_rates,
+)
 from dials_truncfix.correction.regions import Regions
 from dials_truncfix.sweep.source import Frame
 from dials_truncfix.sweep.work import SweepWork
@@ -38,7 +43,7 @@ def corrected_pixels(
         Its regions.
     fits : RingFits or None
         Fits of its regions. None leaves the pixels as they are.
-    assign : {'random', 'expected'}, optional
+    assign : {'random', 'expected', 'local'}, optional
         What a zero becomes, if not what the options of the sweep say.
     seed : int, optional
         Seed of the draws, if not that of the options.
@@ -48,17 +53,75 @@ def corrected_pixels(
     ndarray, shape (slow, fast), int32
         ADU. Without fits, the very pixels of the frame.
     """
+    law = image_law(work, frame, regions, fits, assign)
+    return drawn_pixels(work, index, frame, law, assign, seed)
+
+
+def image_law(
+    work: SweepWork,
+    frame: Frame,
+    regions: Regions,
+    fits: RingFits | None,
+    assign: str | None = None,
+) -> PixelLaw | None:
+    """Find the law of each zero of one image, which all draws share.
+
+    Parameters
+    ----------
+    work, frame, regions, fits, assign
+        As for `corrected_pixels`.
+
+    Returns
+    -------
+    PixelLaw or None
+        None without fits.
+    """
     if fits is None or not fits.fitted.any():
+        return None
+    image = frame.pixels
+    law = regional_law(image, regions, work.radius, work.nodes, fits)
+    if work.options.noise == "correlated":
+        law = with_correlation(image, law)
+    if (assign or work.options.assign) == "local":
+        correlated = law.correlation is not None
+        law = with_local_rates(image, law, fits, spots_only=correlated)
+        if correlated:
+            # measured again, as spots have rates of their own now
+            law = with_correlation(image, law)
+    return law
+
+
+def drawn_pixels(
+    work: SweepWork,
+    index: int,
+    frame: Frame,
+    law: PixelLaw | None,
+    assign: str | None = None,
+    seed: int | None = None,
+) -> IntArray:
+    """Draw the zeros of one image from their laws.
+
+    Parameters
+    ----------
+    work, index, frame, assign, seed
+        As for `corrected_pixels`.
+    law : PixelLaw or None
+        From `image_law`.
+
+    Returns
+    -------
+    ndarray, shape (slow, fast), int32
+        ADU. Without a law, the very pixels of the frame.
+    """
+    if law is None:
         return frame.pixels
-    tables, mixture = law_of_zeros(frame.pixels, regions, work.radius, work.nodes, fits)
-    return draw_zeros(
+    options = work.options
+    expected = (assign or options.assign) == "expected"
+    return draw_pixels(
         frame.pixels,
-        regions.labels,
-        work.nodes.node,
-        tables,
-        mixture,
-        seed=work.options.seed if seed is None else seed,
+        law,
+        seed=options.seed if seed is None else seed,
         image_number=work.source.numbers[index],
-        assign=assign or work.options.assign,
-        rounding=work.options.rounding,
+        assign="expected" if expected else "random",
+        rounding=options.rounding,
     )

@@ -39,8 +39,10 @@ class CorrectionOptions:
         Number of images in a block.
     rounding : {'round', 'floor'}
         How the camera made integers.
-    assign : {'random', 'expected'}
+    assign : {'random', 'expected', 'local'}
         What a zero becomes.
+    noise : {'independent', 'correlated'}
+        Whether draws of neighbouring pixels are correlated like their noise.
     beam_stop : bool
         Whether to look for the shadow of the beam stop.
     seed : int
@@ -49,7 +51,8 @@ class CorrectionOptions:
     Raises
     ------
     ValueError
-        When the shape is unknown, or a number of sectors or a size makes no sense.
+        When a choice is unknown, two exclude each other, or a number of sectors or a
+        size makes no sense.
     """
 
     n_annuli: int = 10
@@ -63,10 +66,20 @@ class CorrectionOptions:
     block_size: int = 5
     rounding: str = "round"
     assign: str = "random"
+    noise: str = "independent"
     beam_stop: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:  # noqa: D105
+        if self.assign not in ("random", "expected", "local"):
+            raise ValueError(f"assign={self.assign} is unknown")
+        if self.noise not in ("independent", "correlated"):
+            raise ValueError(f"noise={self.noise} is unknown")
+        if (self.assign, self.noise) == ("expected", "correlated"):
+            raise ValueError(
+                "noise=correlated is about draws, and assign=expected makes none: give "
+                "assign=random or assign=local"
+            )
         if self.shape not in ("annuli", "sectors", "tiles"):
             raise ValueError(f"regions.shape={self.shape} is unknown")
         if not 2 <= self.n_sectors <= 360:

@@ -9,7 +9,7 @@ from typing import Callable
 
 from dials_truncfix.correction.annuli import Annuli
 from dials_truncfix.correction.fit import RingFits
-from dials_truncfix.sweep.correct import corrected_pixels
+from dials_truncfix.sweep.correct import drawn_pixels, image_law
 from dials_truncfix.sweep.image_output import Destination, open_output
 from dials_truncfix.sweep.measure import ImageFits, MeasureTask, fit_frame
 from dials_truncfix.sweep.source import Frame
@@ -63,8 +63,9 @@ def smallest_values(task: SmallestTask) -> list[int]:
     for index, fits in task.correct.images:
         frame = work.source.read(index)
         annuli = work.image_annuli(frame)
+        law = image_law(work, frame, annuli, fits)
         drawn = (
-            corrected_pixels(work, index, frame, annuli, fits, seed=seed)[frame.valid]
+            drawn_pixels(work, index, frame, law, seed=seed)[frame.valid]
             for seed in task.seeds
         )
         smallest.append([int(values.min()) if values.size else 0 for values in drawn])
@@ -111,10 +112,9 @@ def _open_outputs(
         def write(
             index: int, frame: Frame, annuli: Annuli, fits: RingFits | None
         ) -> None:
+            law = image_law(work, frame, annuli, fits)
             for destination, write_image in zip(destinations, writers):
-                pixels = corrected_pixels(
-                    work, index, frame, annuli, fits, seed=destination.seed
-                )
+                pixels = drawn_pixels(work, index, frame, law, seed=destination.seed)
                 write_image(index, frame, pixels)
 
         yield write
