@@ -19,7 +19,8 @@ from dials_truncfix.sweep.close_look import BeforeAndAfter, CloseLook
 
 #: Regions whose histograms are kept apart; more are added up annulus by annulus.
 _MOST_REGIONS = 24
-_NO_PIXEL = np.iinfo(np.int16).min
+#: Stands in small pictures for what was not measured.
+NO_PIXEL = np.iinfo(np.int16).min
 _STEPS_PER_SD = 8.0
 
 
@@ -33,6 +34,8 @@ class HistogramRecord:
         Numbers of the images.
     d_limits : tuple of (float, float)
         Resolution limits of each region, or annulus, Å.
+    n_pixels : tuple of int
+        Pixels of each.
     lowest : int
         Smallest value of `corrected` and `expected`, ADU.
     recorded : PackedArray
@@ -49,6 +52,7 @@ class HistogramRecord:
 
     images: tuple[int, ...]
     d_limits: tuple[tuple[float, float], ...]
+    n_pixels: tuple[int, ...]
     lowest: int
     recorded: PackedArray
     corrected: PackedArray
@@ -155,11 +159,15 @@ def _histograms(
     limits = alike[0].d_limits
     group = np.arange(len(limits))
     if len(limits) > _MOST_REGIONS:
-        limits, group = _annuli(limits)
+        limits, group = _annuli(limits, alike[0].regions.ring)
     counts = add_counts([look.counts for look in alike], group)
+    n_pixels = np.zeros(len(limits), np.int64)
+    for look in alike:
+        np.add.at(n_pixels, group, look.regions.n_pixels)
     return HistogramRecord(
         images=tuple(numbers[look.index] for look in alike),
         d_limits=tuple((float(inner), float(outer)) for inner, outer in limits),
+        n_pixels=tuple(n_pixels.tolist()),
         lowest=counts.lowest,
         recorded=pack_array(counts.recorded.astype(np.uint32)),
         corrected=pack_array(counts.corrected.astype(np.uint32)),
@@ -169,15 +177,13 @@ def _histograms(
 
 
 def _annuli(
-    limits: npt.NDArray[np.float64],
+    limits: npt.NDArray[np.float64], ring: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """Put regions of similar resolution together: ten groups, from the centre."""
-    middle = (1.0 / limits**2).mean(axis=1)
-    order = np.argsort(middle, kind="stable")
-    group = np.empty(len(limits), np.intp)
-    group[order] = np.arange(len(limits)) * 10 // len(limits)
+    """Put the regions of each annulus together."""
+    rings, group = np.unique(ring, return_inverse=True)
     joined = [
-        (limits[group == k, 0].max(), limits[group == k, 1].min()) for k in range(10)
+        (limits[ring == number, 0].max(), limits[ring == number, 1].min())
+        for number in rings
     ]
     return np.array(joined), group
 
@@ -235,5 +241,5 @@ def _in_steps(values: npt.NDArray[np.float64], step: float) -> npt.NDArray[np.in
     """Write values as small integers, the brightest cut off."""
     known = np.isfinite(values)
     steps = np.rint(np.where(known, values, 0.0) / step)
-    steps = np.clip(steps, _NO_PIXEL + 1, np.iinfo(np.int16).max)
-    return np.where(known, steps, _NO_PIXEL).astype(np.int16)
+    steps = np.clip(steps, NO_PIXEL + 1, np.iinfo(np.int16).max)
+    return np.where(known, steps, NO_PIXEL).astype(np.int16)
