@@ -26,6 +26,8 @@ from dxtbx.model import (
 )
 from scitbx.array_family import flex
 
+from dials_truncfix.io.reflection_file import version_in
+
 # Electrons of more than 15 keV; X-rays this short are used by nobody.
 _LONGEST_ELECTRON_WAVELENGTH = 0.1
 # No pixel is as large; trusted ranges may be infinite.
@@ -345,6 +347,17 @@ def scan_from_dict(plain: dict[str, Any]) -> Any:
         plain["epochs"],
         int(first) - 1,
     )
+
+
+@functools.cache
+def reflection_layout_version() -> int:
+    """Version of the layout in which this DIALS writes reflections."""
+    from dials.array_family import flex as dials_flex
+
+    version = version_in(bytes(dials_flex.reflection_table().as_msgpack()))
+    if version is None:
+        raise RuntimeError("this DIALS writes reflections in an unknown layout")
+    return version
 
 
 def format_is_registered(name: str) -> bool:

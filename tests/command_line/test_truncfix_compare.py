@@ -106,6 +106,7 @@ def test_without_identifiers_the_order_counts(files, tmp_path):
 def test_wrong_numbers_of_files_are_named(files):
     before, after = files / "before.refl", files / "after.refl"
     assert "1 reflection files were given" in fails(before)
+    assert "both as before and as after" in fails(before, before)
     assert "3 reflection files" in fails(before, after, before)
     assert "2 reflection files and 1 of experiments" in fails(
         before, after, files / "after.expt"

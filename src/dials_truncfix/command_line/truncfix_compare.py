@@ -184,6 +184,8 @@ def sort_files(files: Sequence[str]) -> Inputs:
             f"{len(reflections)} reflection files were given, and two are compared: "
             "before.refl after.refl"
         )
+    if reflections[0].resolve() == reflections[1].resolve():
+        raise Sorry(f"{reflections[0]} is given both as before and as after")
     truth = [path for suffix in _TRUTH for path in kinds[suffix]]
     if len(truth) > 1:
         raise Sorry(f"{truth[0]} and {truth[1]}: give one truth")

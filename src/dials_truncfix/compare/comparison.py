@@ -164,7 +164,6 @@ def compare(
     ValueError
         If the two, or the truth, are not of the same crystals.
     """
-    _check_symmetry(before.symmetry, after.symmetry)
     pairs = pair(
         before.observations,
         after.observations,
@@ -172,6 +171,7 @@ def compare(
         after.axes,
         [_MAX_IMAGES * width for width in after.widths],
     )
+    _check_symmetry(before.symmetry, after.symmetry)
     scale = 1.0
     if pairs.after.is_scaled:
         scale = _scale(pairs)

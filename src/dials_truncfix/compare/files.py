@@ -10,6 +10,7 @@ from typing import Any
 from dials.array_family import flex
 from dxtbx.model import ExperimentList
 
+from dials_truncfix import compat
 from dials_truncfix.io.reflection_file import layout_version
 
 REFLECTIONS, EXPERIMENTS = ".refl", ".expt"
@@ -60,7 +61,7 @@ def read_table(path: Path) -> flex.reflection_table:
         # DIALS' own reader falls back to pickle, which can run any program
         return flex.reflection_table.from_msgpack_file(str(path))
     except (RuntimeError, ValueError, MemoryError) as error:
-        if version > 1:
+        if version > compat.reflection_layout_version():
             raise ValueError(
                 f"{path}: this DIALS cannot read reflection files of version "
                 f"{version}: use the DIALS that wrote it, or a newer one"

@@ -36,13 +36,18 @@ def layout_version(path: Path) -> int:
         If the file cannot be read.
     """
     with path.open("rb") as stream:
-        head = stream.read(len(_HEAD) + 1)
-    if len(head) <= len(_HEAD) or not head.startswith(_HEAD):
+        version = version_in(stream.read(len(_HEAD) + 1))
+    if version is None:
         raise ValueError(
             f"{path}: not a reflection file: give one that dials.integrate or "
             "dials.scale wrote"
         )
-    version = head[-1]
-    if version > _LARGEST_FIXED_NUMBER:
-        raise ValueError(f"{path}: its head is damaged: write it again")
     return version
+
+
+def version_in(content: bytes) -> int | None:
+    """Version of the layout of packed reflections; None if it is something else."""
+    if len(content) <= len(_HEAD) or not content.startswith(_HEAD):
+        return None
+    version = content[len(_HEAD)]
+    return version if version <= _LARGEST_FIXED_NUMBER else None
