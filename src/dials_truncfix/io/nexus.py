@@ -26,8 +26,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.io.atomic import PathLike, atomic_write
+from dials_truncfix.io.atomic import PathLike
 from dials_truncfix.io.corrected_header import CorrectedHeader
+from dials_truncfix.io.hdf5 import write_hdf5
 from dials_truncfix.io.nexus_data import DATASET, read_image
 from dials_truncfix.io.nxmx import write_nxmx
 
@@ -109,7 +110,7 @@ def write_master(
     """
     check_numbers(master.numbers)
     fast, slow = master.header.panel["image_size"]
-    with atomic_write(path) as stream, h5py.File(stream.name, "w") as file:
+    with write_hdf5(path) as file:
         file.attrs["NX_class"] = "NXroot"
         file.attrs["default"] = "entry"
         entry = file.create_group("entry")

@@ -6,7 +6,6 @@ are those of HDF5 itself, or that of the Python package hdf5plugin.
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 from collections.abc import Iterator
@@ -17,13 +16,14 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.io.atomic import PathLike, atomic_write
+from dials_truncfix.io.atomic import PathLike
+from dials_truncfix.io.hdf5 import write_hdf5
 
 IntArray = npt.NDArray[np.int32]
 
 #: Where the images are, in the data files and in the master.
 DATASET = "/entry/data/data"
-COMPRESSIONS = ("gzip", "bitshuffle", "none")
+COMPRESSIONS = ("gzip", "bitshuffle", "uncompressed")
 
 _BITSHUFFLE = 32008
 # Block size chosen by the filter, and LZ4 behind the shuffle.
@@ -38,7 +38,7 @@ def check_compression(compression: str) -> None:
 
     Parameters
     ----------
-    compression : {'gzip', 'bitshuffle', 'none'}
+    compression : {'gzip', 'bitshuffle', 'uncompressed'}
         Of the data files.
 
     Raises
@@ -61,7 +61,7 @@ def open_data_file(
         File to write.
     shape : tuple of int
         Number of images, ny, nx.
-    compression : {'gzip', 'bitshuffle', 'none'}
+    compression : {'gzip', 'bitshuffle', 'uncompressed'}
         How each image is compressed.
 
     Yields
@@ -77,25 +77,21 @@ def open_data_file(
         As `check_compression`.
     """
     options = _filter(compression)
-    try:
-        with atomic_write(path) as stream, h5py.File(stream.name, "w") as file:
-            entry = file.create_group("entry")
-            entry.attrs["NX_class"] = "NXentry"
-            data = entry.create_group("data")
-            data.attrs["NX_class"] = "NXdata"
-            data.attrs["signal"] = "data"
-            pixels = data.create_dataset(
-                "data", shape, "<i4", chunks=(1, *shape[1:]), **options
-            )
-            positions = itertools.count()
+    with write_hdf5(path) as file:
+        entry = file.create_group("entry")
+        entry.attrs["NX_class"] = "NXentry"
+        data = entry.create_group("data")
+        data.attrs["NX_class"] = "NXdata"
+        data.attrs["signal"] = "data"
+        pixels = data.create_dataset(
+            "data", shape, "<i4", chunks=(1, *shape[1:]), **options
+        )
+        positions = itertools.count()
 
-            def write(image: IntArray) -> None:
-                pixels[next(positions)] = image
+        def write(image: IntArray) -> None:
+            pixels[next(positions)] = image
 
-            yield write
-    except RuntimeError as error:
-        # HDF5 finds out when it closes the file that the disk is full
-        raise OSError(errno.EIO, str(error), os.fspath(path)) from None
+        yield write
 
 
 def read_image(path: PathLike, position: int) -> IntArray:

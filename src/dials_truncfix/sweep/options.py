@@ -109,7 +109,7 @@ class OutputOptions:
         Offset of SMV pixels, ADU; None finds it.
     gain, pedestal : float or None
         Values for the panel, ADU; None estimates them.
-    compression : {'gzip', 'bitshuffle', 'none'}
+    compression : {'gzip', 'bitshuffle', 'uncompressed'}
         Of NeXus images.
     replicates : int
         Number of independent draws of the sweep.

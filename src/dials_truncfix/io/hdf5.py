@@ -1,0 +1,86 @@
+"""Write an HDF5 file so that it is either complete or absent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import h5py
+
+from dials_truncfix.io.atomic import PathLike, atomic_write
+
+
+class _Sink:
+    """A file that keeps the first error of the operating system to itself.
+
+    HDF5 writes some of a file when it closes it, cannot close it when that fails, and
+    brings the process down later. So after an error all further writes seem to succeed.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        written = 0
+        while self.error is None and written < len(view):
+            try:
+                # a full disk may take a part
+                written += self._stream.write(view[written:])
+            except OSError as error:
+                self.error = error
+        return len(view)
+
+    # h5py knows a file by its having this
+    def read(self, size: int = -1) -> bytes:
+        return self._stream.read(size)
+
+    def readinto(self, buffer: Any) -> int:
+        return int(self._stream.readinto(buffer))  # type: ignore[attr-defined]
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return self._stream.truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def flush(self) -> None:
+        pass
+
+
+@contextmanager
+def write_hdf5(path: PathLike) -> Iterator[Any]:
+    """Open an HDF5 file that takes the name `path` when the block succeeds.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Name of the finished file.
+
+    Yields
+    ------
+    h5py.File
+        Open for writing.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to, or the disk is full.
+    """
+    with atomic_write(path) as stream, open(stream.name, "r+b", buffering=0) as raw:
+        sink = _Sink(raw)
+        try:
+            with h5py.File(sink, "w") as file:
+                yield file
+        finally:
+            if sink.error is not None:
+                raise sink.error from None
