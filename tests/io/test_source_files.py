@@ -15,6 +15,7 @@ from dials_truncfix.io.source_files import (
     ReadingRights,
     file_print,
     find_source,
+    located,
     open_regular,
     printable,
     reading_rights,
@@ -38,7 +39,7 @@ def alone(path):
 
 
 def described(images, folder):
-    return source_file([images], folder)
+    return located(source_file([images]), folder)
 
 
 def rights(folder, owner=None):

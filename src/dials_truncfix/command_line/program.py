@@ -18,7 +18,9 @@ from dxtbx.model.experiment_list import ExperimentList
 from libtbx import Auto
 
 from dials_truncfix import __version__, compat
+from dials_truncfix.io.sidecar import is_sidecar
 from dials_truncfix.io.tvips import TVIPSSeries
+from dials_truncfix.sweep.sidecar import open_sidecar
 from dials_truncfix.sweep.source import image_files
 
 logger = logging.getLogger("dials.truncfix.program")
@@ -150,25 +152,28 @@ def _check_file(argument: str) -> None:
 
 
 def _reason(file: str) -> str:
-    """Say why a file was not read; of recordings our own reader knows more."""
-    if absent := _absent_image(file):
+    """Say why a file was not read; of our own formats their readers know more."""
+    images = _images(file)
+    if absent := next((path for path in images if not os.path.exists(path)), None):
         return (
             f"{file} refers to {absent}, and there is no such file: put the images "
             "back to where they were, or import them again"
         )
-    if file.lower().endswith(".tvips"):
-        try:
+    try:
+        for path in filter(is_sidecar, [file, *images]):
+            open_sidecar(path)
+        if file.lower().endswith(".tvips"):
             TVIPSSeries.open(file)
-        except (OSError, ValueError) as error:
-            return str(error)
+    except (OSError, ValueError) as error:
+        return str(error)
     return (
         f"{file} can be read neither as images nor as experiments: check that it is "
         "complete, and that dials.import reads it"
     )
 
 
-def _absent_image(file: str) -> str | None:
-    """Find an image to which experiments refer, but which does not exist."""
+def _images(file: str) -> list[str]:
+    """List the files of images to which experiments refer, each once."""
     try:
         experiments = ExperimentList.from_file(file, check_format=False)
         paths = [
@@ -176,8 +181,8 @@ def _absent_image(file: str) -> str | None:
         ]
     except Exception:
         # whatever dxtbx makes of a file that holds no experiments
-        return None
-    return next((path for path in paths if not os.path.exists(path)), None)
+        return []
+    return list(dict.fromkeys(paths))
 
 
 def start(parser: ArgumentParser, options: Any, log_file: str | None) -> None:

@@ -13,7 +13,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,7 +58,7 @@ class SourceFile:
     path : str
         Absolute.
     relative : str
-        From the folder of what refers to it.
+        From the folder of what refers to it, see `located`.
     parts : tuple of FilePrint
         The file itself first, and then those that belong to it, in the same folder.
     """
@@ -174,7 +174,7 @@ def _block_starts(size: int) -> list[int]:
     return [last * i // (N_BLOCKS - 1) for i in range(N_BLOCKS)]
 
 
-def source_file(paths: Sequence[Path], folder: Path) -> SourceFile:
+def source_file(paths: Sequence[Path]) -> SourceFile:
     """
     Describe a file of images.
 
@@ -182,15 +182,15 @@ def source_file(paths: Sequence[Path], folder: Path) -> SourceFile:
     ----------
     paths : sequence of pathlib.Path
         The file, and then those that belong to it.
-    folder : pathlib.Path
-        Where the description will lie.
     """
     path = os.path.realpath(paths[0])
-    return SourceFile(
-        path,
-        os.path.relpath(path, os.path.realpath(folder)),
-        tuple(file_print(str(part)) for part in paths),
-    )
+    return SourceFile(path, path, tuple(file_print(str(part)) for part in paths))
+
+
+def located(source: SourceFile, folder: Path) -> SourceFile:
+    """Say where a source lies from a folder, that of what will refer to it."""
+    relative = os.path.relpath(source.path, os.path.realpath(folder))
+    return replace(source, relative=relative)
 
 
 def find_source(

@@ -140,6 +140,13 @@ def _write_cbf(path: Path, pixels: IntArray, header: CorrectedHeader) -> None:
 
 
 def _write_smv(path: Path, pixels: IntArray, header: CorrectedHeader) -> None:
+    stored = stored_pixels(pixels, "smv", header.offset)
+    smv.write(path, stored.astype(np.uint16), format_smv_header(header))
+
+
+def stored_pixels(pixels: IntArray, image_format: str, offset: int) -> IntArray:
+    """Return corrected pixels as a format has them, ADU."""
+    if image_format != "smv":
+        return pixels
     # saturated pixels leave the range of 16 bits by the offset; they are not trusted
-    stored = np.clip(pixels + np.int32(header.offset), 0, 65535).astype(np.uint16)
-    smv.write(path, stored, format_smv_header(header))
+    return np.clip(pixels + np.int32(offset), 0, 65535)

@@ -16,7 +16,7 @@ from dials_truncfix import compat
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.io.plain import from_plain, to_plain
 from dials_truncfix.io.run_lengths import RunLengths, run_lengths
-from dials_truncfix.io.source_files import SourceFile, printable, source_file
+from dials_truncfix.io.source_files import SourceFile, located, printable, source_file
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.source import SweepSource, file_parts
@@ -118,7 +118,6 @@ def make_recipe(
     panel: PanelValues,
     image_format: str,
     fits: Sequence[RingFits | None],
-    folder: Path,
 ) -> Recipe:
     """
     Write down how the images of a sweep are corrected.
@@ -135,17 +134,16 @@ def make_recipe(
         Of the corrected images.
     fits : sequence of RingFits or None
         One for each image.
-    folder : pathlib.Path
-        Where the recipe will lie.
 
     Returns
     -------
     Recipe
-        Without checks.
+        Without checks, and not yet `placed`.
     """
     imageset = source.imageset
     paths = [source.path(index) for index in range(len(source))]
     files = {path: i for i, path in enumerate(dict.fromkeys(paths))}
+    mask = source.user_mask()
     in_one_file = imageset.reader().is_single_file_reader()
     places = list(imageset.indices()) if in_one_file else [0] * len(source)
     unique = {id(fit): fit for fit in fits if fit is not None}
@@ -153,13 +151,13 @@ def make_recipe(
     return Recipe(
         format_class=source.format_name,
         format_options=_options(imageset.params()),
-        files=tuple(source_file(file_parts(Path(path)), folder) for path in files),
+        files=tuple(source_file(file_parts(Path(path))) for path in files),
         images=tuple(
             ImageRecipe(number, files[path], int(place), position.get(id(fit)))
             for number, path, place, fit in zip(source.numbers, paths, places, fits)
         ),
         models=_models(source),
-        mask=None if source.user_mask() is None else run_lengths(source.user_mask()),
+        mask=None if mask is None else run_lengths(mask),
         options=options,
         panel=panel,
         image_format=image_format,
@@ -327,3 +325,14 @@ def _check_fits(fits: RingFits) -> None:
 def with_checks(recipe: Recipe, checks: Sequence[PixelCheck]) -> Recipe:
     """Add what a few images must come out as."""
     return replace(recipe, checks=tuple(checks))
+
+
+def placed(recipe: Recipe, folder: Path) -> Recipe:
+    """Say where the sources lie from the folder where the recipe will lie."""
+    files = tuple(located(source, folder) for source in recipe.files)
+    return replace(recipe, files=files)
+
+
+def drawn(recipe: Recipe, seed: int, panel: PanelValues) -> Recipe:
+    """Change the draw that a recipe describes: its seed, and an offset that fits."""
+    return replace(recipe, options=replace(recipe.options, seed=seed), panel=panel)

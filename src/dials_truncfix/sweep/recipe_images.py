@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -150,7 +153,8 @@ class SourceImages:
     def get_raw_data(self, index: int) -> tuple[Any, ...]:
         """Read one source image, as its format class does."""
         path = self.find(index)
-        opened = self._class.get_instance(path, **self.recipe.format_options)
+        with _silent_formats():
+            opened = self._class.get_instance(path, **self.recipe.format_options)
         if issubclass(self._class, FormatMultiImage):
             frame = self.recipe.images[index].frame
             if frame >= opened.get_num_images():
@@ -159,6 +163,18 @@ class SourceImages:
         else:
             data = opened.get_raw_data()
         return data if isinstance(data, tuple) else (data,)
+
+
+@contextmanager
+def _silent_formats() -> Iterator[None]:
+    """Keep format classes from saying which models they assume; none is used."""
+    logger = logging.getLogger("dxtbx.format")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class RecipeImages:

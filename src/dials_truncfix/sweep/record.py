@@ -199,11 +199,22 @@ def _bounds(shape: str, bounds: list[float]) -> dict[str, Any]:
     return {}
 
 
-def as_json(record: dict[str, Any]) -> bytes:
-    """Write a record as JSON; numbers that are not finite become null."""
-    return json.dumps(
-        _finite(record), indent=1, allow_nan=False, ensure_ascii=False
-    ).encode()
+def as_json(record: dict[str, Any], recipe: dict[str, Any] | None = None) -> bytes:
+    """Write a record as JSON; numbers that are not finite become null.
+
+    Parameters
+    ----------
+    record : dict
+        To be read by people and programs.
+    recipe : dict, optional
+        What the images can be made from again, plain JSON values to the last digit.
+        It goes to one line at the end.
+    """
+    text = json.dumps(_finite(record), indent=1, allow_nan=False, ensure_ascii=False)
+    if recipe is not None:
+        line = json.dumps(recipe, separators=(",", ":"), allow_nan=False)
+        text = f'{text[: -len("}")].rstrip()},\n "recipe": {line}\n}}'
+    return text.encode()
 
 
 def _finite(value: Any) -> Any:

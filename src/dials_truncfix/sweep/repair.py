@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -19,7 +18,6 @@ from dials_truncfix.sweep.experiments import corrected_experiments
 from dials_truncfix.sweep.measure import MeasureTask, measure_images
 from dials_truncfix.sweep.nexus import check_nexus, write_sweep_master
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
-from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.passes import (
     IMAGES_PER_TASK,
     Corrected,
@@ -27,7 +25,13 @@ from dials_truncfix.sweep.passes import (
     copy_images,
     correct_images,
 )
-from dials_truncfix.sweep.recipe import Recipe, make_recipe
+from dials_truncfix.sweep.recipe import (
+    Recipe,
+    drawn,
+    make_recipe,
+    placed,
+    recipe_to_plain,
+)
 from dials_truncfix.sweep.record import (
     as_json,
     fits_record,
@@ -37,7 +41,7 @@ from dials_truncfix.sweep.record import (
     run_record,
 )
 from dials_truncfix.sweep.region_summary import log_regions
-from dials_truncfix.sweep.replicates import Replicate, plan_replicates
+from dials_truncfix.sweep.replicates import plan_replicates
 from dials_truncfix.sweep.sidecar import check_sidecar, write_sidecar
 from dials_truncfix.sweep.source import SweepSource
 from dials_truncfix.sweep.work import SAMPLE_SIZE, SweepWork, blocks, pack, sample
@@ -147,6 +151,9 @@ def repair_sweep(
         else:
             done = correct_images(images)
 
+        recipe = None
+        if json is not None or output.image_format == "sidecar":
+            recipe = _recipe(work, output, done)
         for replicate, staged, panel, expt in zip(
             replicates, folders, done.panels, expts
         ):
@@ -156,8 +163,9 @@ def repair_sweep(
                 )
             template = replicate.output.images_path
             if output.image_format == "sidecar":
-                recipe = _recipe(work, replicate, panel, done, template.parent)
-                write_sidecar(staged / template.name, recipe, template)
+                draw = drawn(recipe, replicate.seed, panel)
+                draw = write_sidecar(staged / template.name, draw, template)
+                recipe = draw if replicate.number == 1 else recipe
             if expt is not None:
                 corrected = corrected_experiments(experiments, source, template, panel)
                 expt.write(corrected.as_json().encode())
@@ -167,25 +175,20 @@ def repair_sweep(
             record["regions"] = regions_record(work)
             record["replicates"] = replicates_record(replicates, done.panels)
             record["illustrations"] = illustrations_record(done.looks, source)
-            json.write(as_json(record))
+            here = Path(output.json).absolute().parent
+            json.write(as_json(record, recipe_to_plain(placed(recipe, here))))
     for replicate, panel in zip(replicates, done.panels):
         summary.log_saved(replicate, names, source, panel)
     if output.json is not None:
         logger.info("Saving the record to %s", output.json)
 
 
-def _recipe(
-    work: SweepWork,
-    replicate: Replicate,
-    panel: PanelValues,
-    done: Corrected,
-    folder: Path,
-) -> Recipe:
-    """Write down what determines the pixels of one draw."""
+def _recipe(work: SweepWork, output: OutputOptions, done: Corrected) -> Recipe:
+    """Write down what determines the pixels of the first draw."""
     fits = [image.fits for image in done.fits] or [None] * len(work.source)
-    options = dataclasses.replace(work.options, seed=replicate.seed)
-    image_format = replicate.output.image_format
-    return make_recipe(work.source, options, panel, image_format, fits, folder)
+    return make_recipe(
+        work.source, work.options, done.panels[0], output.image_format, fits
+    )
 
 
 def refuse_folder_of_inputs(folder: Path, source: SweepSource) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import dials_truncfix
@@ -11,6 +12,7 @@ from dials_truncfix.io.source_files import printable, reading_rights
 from dials_truncfix.sweep.recipe import (
     PixelCheck,
     Recipe,
+    placed,
     recipe_from_plain,
     recipe_to_plain,
     refuse_unfit_class,
@@ -50,7 +52,7 @@ def check_sidecar(source: SweepSource, path: Path) -> None:
         )
 
 
-def write_sidecar(path: Path, recipe: Recipe, final: Path) -> None:
+def write_sidecar(path: Path, recipe: Recipe, final: Path) -> Recipe:
     """
     Write a sidecar, and see that it can be read.
 
@@ -63,6 +65,11 @@ def write_sidecar(path: Path, recipe: Recipe, final: Path) -> None:
     final : pathlib.Path
         Where it will lie, from where the paths of the sources are looked up.
 
+    Returns
+    -------
+    Recipe
+        With checks of a few images.
+
     Raises
     ------
     OSError
@@ -70,16 +77,18 @@ def write_sidecar(path: Path, recipe: Recipe, final: Path) -> None:
     ValueError
         When it is too large, or the images cannot be read again.
     """
+    recipe = placed(recipe, final.parent)
+    images = RecipeImages(recipe, reading_rights(str(final), os.geteuid()))
+    n_images = len(recipe.images)
+    checks = [
+        PixelCheck(recipe.images[i].number, checksum(images.pixels(i)))
+        for i in sorted({0, n_images // 2, n_images - 1})
+    ]
+    recipe = with_checks(recipe, checks)
+    content = {"recipe": recipe_to_plain(recipe)}
     with atomic_write(path) as stream:
-        status = path.parent.stat()
-        images = RecipeImages(recipe, reading_rights(str(final), status.st_uid))
-        n_images = len(recipe.images)
-        checks = [
-            PixelCheck(recipe.images[i].number, checksum(images.pixels(i)))
-            for i in sorted({0, n_images // 2, n_images - 1})
-        ]
-        plain = recipe_to_plain(with_checks(recipe, checks))
-        stream.write(format_sidecar({"recipe": plain}, dials_truncfix.__version__))
+        stream.write(format_sidecar(content, dials_truncfix.__version__))
+    return recipe
 
 
 def open_sidecar(path: str) -> RecipeImages:
@@ -105,6 +114,8 @@ def open_sidecar(path: str) -> RecipeImages:
     """
     sidecar = read_sidecar(path)
     name = printable(str(path))
+    if sidecar.version != dials_truncfix.__version__:
+        name += f", by version {printable(sidecar.version)[:40]},"
     recipe = recipe_from_plain(sidecar.content.get("recipe"), name)
     images = RecipeImages(recipe, sidecar.rights)
     # to fail now is better than in the middle of a sweep
