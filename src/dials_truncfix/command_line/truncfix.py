@@ -23,6 +23,8 @@ Examples::
   dials.truncfix imported.expt output.directory=corrected nproc=4
 
   dials.truncfix imported.expt output.format=smv output.template=xds_####.img
+
+  dials.truncfix truncfix.expt mode=verify
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from dials_truncfix.command_line.program import (
     single_imageset,
     start,
 )
+from dials_truncfix.command_line.verify_mode import verify
 from dials_truncfix.parallel import available_processes
 from dials_truncfix.sweep.label_image import LabelImage, read_label_image
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
@@ -50,10 +53,11 @@ from dials_truncfix.sweep.replicates import plan_replicates
 
 phil_scope = libtbx.phil.parse(
     """
-mode = *correct check
+mode = *correct check verify
   .type = choice
   .help = "correct: judge, then write corrected images and experiments. check: judge"
-          "only, and write no image."
+          "only, and write no image. verify: given corrected images, make some of them"
+          "again from their source and compare; exit status 1 when they differ."
 
 force = False
   .type = bool
@@ -177,6 +181,16 @@ replicates = 1
           "dials.truncfix_combine."
   .expert_level = 1
 
+verify {
+  json = dials.truncfix.json
+    .type = path
+    .help = "Record of the run that wrote the images."
+  images = 10
+    .type = int(value_min=1)
+    .help = "Number of images to compare, spread over those given; all, if there are"
+            "no more."
+}
+
 nproc = Auto
   .type = int(value_min=1)
   .help = "Number of processes. Auto: one for each processor."
@@ -196,11 +210,11 @@ output {
             "xia2. nexus: signed pixels in a few HDF5 files behind a master file that"
             "follows NXmx. sidecar: no pixels, but one small file by which DIALS with"
             "this plugin corrects the images as it reads them."
-  compression = *gzip bitshuffle none
+  compression = *gzip bitshuffle uncompressed
     .type = choice
     .help = "Of NeXus images. gzip: can be read everywhere. bitshuffle: smallest and"
             "fast, with LZ4 as detectors write it; needs the Python package hdf5plugin"
-            "for writing and for reading. none: fast, four times the size."
+            "for writing and for reading. uncompressed: fast, four times the size."
     .expert_level = 1
   offset = Auto
     .type = int(value_min=0, value_max=60000)
@@ -313,6 +327,11 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     if not params.input.experiments:
         parser.print_help()
         sys.exit(0)
+    if params.mode == "verify":
+        # without a log file: that of the correction stays
+        start(parser, options, None)
+        verify(params)
+        return
     output = output_options(params)
     writes_images = params.mode == "correct"
     replicates = plan_replicates(params.seed, output)
