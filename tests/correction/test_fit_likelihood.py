@@ -255,7 +255,7 @@ def test_optimiser_learns_curvature_that_the_information_lacks():
     np.testing.assert_allclose(bounded.working[0, :2], expected, atol=1e-4)
 
 
-def votes(*leads_of_emg):
+def votes(*leads_of_emg, ring=None):
     leads = np.array(leads_of_emg)
     n_fitted = np.full(len(leads), 10_000.0)
     blank = np.zeros((len(leads), 3))
@@ -263,7 +263,8 @@ def votes(*leads_of_emg):
     lognormal = FamilyFit("lognormal", blank, 2.0 + leads / n_fitted, sure)
     emg = FamilyFit("emg", blank, np.full(len(leads), 2.0), sure)
     image = np.zeros(len(leads), dtype=np.intp)
-    return prefers_emg(lognormal, emg, n_fitted, image).tolist()
+    ring = None if ring is None else np.array(ring)
+    return prefers_emg(lognormal, emg, n_fitted, image, ring).tolist()
 
 
 def test_rings_vote_and_no_ring_outvotes_the_others():
@@ -273,6 +274,13 @@ def test_rings_vote_and_no_ring_outvotes_the_others():
     assert votes(-2.0, -2.0, -1.5, 0.5) == [False] * 4
     assert votes(0.0) == [True]
     assert votes(-4.0) == [False]
+
+
+def test_the_parts_of_a_ring_have_one_vote():
+    leads = np.array([-1.0] * 8 + [2.0, 2.0])
+    assert votes(*leads) == [False] * 10
+    assert votes(*leads, ring=[0] * 8 + [1, 2]) == [True] * 10
+    assert votes(*leads, ring=[7, 3, 7, 3, 7, 3, 7, 3, 1, 1]) == [False] * 10
 
 
 def test_images_vote_apart():

@@ -5,7 +5,8 @@ wide mixtures of background levels with hardly a zero in them, they are decided 
 what has nothing to do with the lost values, and a plain sum over the rings follows
 them. In the rings with many zeros the families differ most in what they give back and
 least in likelihood, so that a ring alone often cannot tell. Hence every ring has a
-vote that no ring can exceed.
+vote that no ring can exceed. The parts that a ring is divided into have one vote
+together: small leads of the wrong family in all of them would add up.
 
 On a simulated F416 sweep of twelve frames, ten rings, letting a ring follow its own
 likelihood where that is clear gave an error of 0.18 ADU in the mean of the innermost
@@ -14,6 +15,8 @@ the same.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +32,7 @@ def prefers_emg(
     emg: FamilyFit,
     n_fitted: NDArray[np.float64],
     image: NDArray[np.intp],
+    ring: NDArray[np.integer[Any]] | None = None,
 ) -> NDArray[np.bool_]:
     """Choose between the two families for each ring.
 
@@ -44,6 +48,8 @@ def prefers_emg(
         (n,) pixels in the fitted range.
     image : NDArray[np.intp]
         (n,) image of each ring.
+    ring : NDArray[np.integer[Any]], optional
+        (n,) ring that each is a part of; each is one by itself if not given.
 
     Returns
     -------
@@ -51,5 +57,10 @@ def prefers_emg(
         (n,) whether the ring takes `emg`.
     """
     lead = (lognormal.nll - emg.nll) * n_fitted
-    votes = np.bincount(image, np.clip(lead, -VOTE, VOTE))
+    voter = image
+    if ring is not None:
+        n_rings = int(ring.max(initial=0)) + 1
+        rings, part_of = np.unique(image * n_rings + ring, return_inverse=True)
+        lead, voter = np.bincount(part_of, lead).astype(float), rings // n_rings
+    votes = np.bincount(voter, np.clip(lead, -VOTE, VOTE))
     return np.asarray(votes[image] > -VOTE)

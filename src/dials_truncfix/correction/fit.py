@@ -114,6 +114,7 @@ def fit_histograms(
     histograms: NDArray[np.integer[Any]],
     family: str = "auto",
     rounding: str = "round",
+    ring: NDArray[np.integer[Any]] | None = None,
 ) -> RingFits:
     """Fit the distribution of the unclipped values of each ring.
 
@@ -127,6 +128,9 @@ def fit_histograms(
         see `choice.prefers_emg`.
     rounding : str
         "round": value k means k - 1/2 <= x < k + 1/2; "floor": k <= x < k + 1.
+    ring : NDArray[np.integer[Any]], optional
+        (n_rings,) ring that each histogram is a part of, where rings are divided: the
+        parts of a ring have one vote.
 
     Returns
     -------
@@ -151,7 +155,9 @@ def fit_histograms(
     image = rows // n_rings
     if family == "auto":
         fits = [fit_family(name, chosen, image) for name in FAMILIES]
-        best = prefers_emg(fits[0], fits[1], chosen.n_fitted, image).astype(np.intp)
+        voters = None if ring is None else np.asarray(ring)[rows % n_rings]
+        emg = prefers_emg(fits[0], fits[1], chosen.n_fitted, image, voters)
+        best = emg.astype(np.intp)
     else:
         fits = [fit_family(family, chosen, image)]
         best = np.zeros(len(rows), dtype=np.intp)

@@ -139,7 +139,7 @@ def fit_images(task: MeasureTask) -> list[ImageFits]:
 def fit_frame(work: SweepWork, index: int, frame: Frame, regions: Regions) -> ImageFits:
     """Measure and fit one image that has been read."""
     image = _measure(work, index, frame, regions)
-    return ImageFits(image.annuli, _fit(image.histograms, work.options))
+    return ImageFits(image.annuli, _fit(image.histograms, regions.table, work.options))
 
 
 def measure_images(task: MeasureTask) -> list[ImageHistograms]:
@@ -176,8 +176,10 @@ def _measure(
     )
 
 
-def _fit(histograms: npt.NDArray[np.int64], options: CorrectionOptions) -> RingFits:
-    return fit_histograms(histograms, options.family, options.rounding)
+def _fit(
+    histograms: npt.NDArray[np.int64], regions: RegionTable, options: CorrectionOptions
+) -> RingFits:
+    return fit_histograms(histograms, options.family, options.rounding, regions.ring)
 
 
 def _pool(
@@ -207,7 +209,7 @@ def _fit_pooled(
     for image in images:
         key = (image.annuli.regions.key, image.is_blank)
         if key not in fitted or image.is_blank:
-            fitted[key] = _fit(_pool(image, images), options)
+            fitted[key] = _fit(_pool(image, images), image.annuli.regions, options)
         yield ImageFits(image.annuli, fitted[key])
 
 
@@ -224,7 +226,9 @@ def _fit_blocks(
         image = waiting.popleft()
         while window[0].annuli.index < image.annuli.index - before:
             window.popleft()
-        return ImageFits(image.annuli, _fit(_pool(image, window), options))
+        histograms = _pool(image, window)
+        fits = _fit(histograms, image.annuli.regions, options)
+        return ImageFits(image.annuli, fits)
 
     for image in images:
         window.append(image)
