@@ -113,11 +113,11 @@ def _free_pixels(scores: Scores, zeros: IndexArray) -> IndexArray:
     """
     Find the pixels of the lattice within reach of a zero whose scores are not known.
 
-    These are pixels outside the regions and the image, and spots.
+    These are pixels outside the regions and the image, spots and shadows.
     """
     near = np.zeros(scores.score.shape, dtype=bool)
     near.ravel()[zeros] = True
-    known = near | (scores.eligible & ~scores.spot)
+    known = near | (scores.eligible & ~scores.odd)
     near = np.pad(near, _MARGIN)
     for axis in (0, 1):
         near = ndimage.maximum_filter1d(near, 2 * REACH + 1, axis=axis, mode="constant")

@@ -28,9 +28,11 @@ _MOST_GROUPS = 256
 _PIXELS_OF_A_CLASS = 30_000
 _MOST_CLASSES = 10
 _LARGEST_SCORE = 3.5
-# Spots stand out from the noise of scores that are smoothed like them.
+# Spots stand out from the noise of scores that are smoothed like them, shadows and
+# areas that the laws do not fit from that of scores smoothed more.
 _SPOT_SIGMA = 1.0
-_SPOT_DEVIATIONS = 4.5
+_AREA_SIGMA = 5.0
+_DEVIATIONS = 4.5
 _ENOUGH_FOR_A_MEDIAN = 100_000
 # Pixels handled at once: a block's temporaries fit into the cache.
 _BLOCK = 1 << 17
@@ -53,9 +55,9 @@ class Scores:
         A pixel is recorded as zero if its score lies below.
     brightness : ndarray, shape (n_groups,), uint8
         Class of similarly bright groups, from dark to bright.
-    spot : ndarray, shape (ny, nx), bool
-        True where the pixels are brighter than noise makes them. Their scores say how
-        bright a spot is, not how the noise happens to be.
+    odd : ndarray, shape (ny, nx), bool
+        True in spots, shadows and other places that are brighter or darker than noise
+        makes them. Scores there do not say how the noise happens to be.
     """
 
     score: npt.NDArray[np.float32]
@@ -63,7 +65,7 @@ class Scores:
     group: npt.NDArray[np.uint8]
     threshold: npt.NDArray[np.float64]
     brightness: npt.NDArray[np.uint8]
-    spot: BoolArray
+    odd: BoolArray
 
     @property
     def n_classes(self) -> int:
@@ -115,7 +117,7 @@ def normal_scores(
         group=group,
         threshold=threshold,
         brightness=_cut_evenly(n_pixels, _PIXELS_OF_A_CLASS, _MOST_CLASSES),
-        spot=_spots(score, eligible),
+        odd=_odd(score, eligible),
     )
 
 
@@ -201,13 +203,16 @@ def _look_up(
     return score
 
 
-def _spots(score: npt.NDArray[np.float32], eligible: BoolArray) -> BoolArray:
-    """Tell where pixels are brighter than noise makes them, shape (ny, nx)."""
-    smooth = ndimage.gaussian_filter(score, _SPOT_SIGMA, mode="nearest", truncate=3.0)
-    some = smooth[eligible]
-    some = some[:: max(len(some) // _ENOUGH_FOR_A_MEDIAN, 1)]
-    if len(some) == 0:
-        return np.zeros(score.shape, dtype=bool)
-    middle = np.median(some)
-    spread = MAD_TO_SD * np.median(np.abs(some - middle))
-    return np.asarray(smooth > middle + _SPOT_DEVIATIONS * spread)
+def _odd(score: npt.NDArray[np.float32], eligible: BoolArray) -> BoolArray:
+    """Tell where pixels are brighter or darker than noise makes them, (ny, nx)."""
+    odd = np.zeros(score.shape, dtype=bool)
+    step = max(int(np.count_nonzero(eligible)) // _ENOUGH_FOR_A_MEDIAN, 1)
+    for sigma in (_SPOT_SIGMA, _AREA_SIGMA):
+        smooth = ndimage.gaussian_filter(score, sigma, mode="nearest", truncate=3.0)
+        some = smooth[eligible][::step]
+        if len(some):
+            middle = np.median(some)
+            spread = MAD_TO_SD * np.median(np.abs(some - middle))
+            odd |= smooth > middle + _DEVIATIONS * spread
+            odd |= smooth < middle - _DEVIATIONS * spread
+    return odd

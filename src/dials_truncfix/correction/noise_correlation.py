@@ -30,7 +30,7 @@ _FAR = tuple(
 )
 _TILE = 16
 _MOST_TILES = 2500
-# Pixels so near to a spot may belong to it.
+# Pixels so near to a spot or shadow may belong to it.
 _HALO = 4
 # Pairs with a score above the last limit are left out: spots that were not seen.
 _LIMITS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.65)
@@ -77,23 +77,12 @@ class NoiseCorrelation:
     significant: bool
     n_pairs: int
 
-    @property
-    def neighbour(self) -> float:
-        """Mean correlation of direct neighbours."""
-        direct = np.abs(self.lags).sum(axis=1) == 1
-        return float(self.pooled[direct].mean())
-
-    @property
-    def inflation(self) -> float:
-        """Variance of the mean of a large area, over that of independent pixels."""
-        return float(1.0 + 2.0 * self.pooled.sum())
-
 
 def measure_correlation(image: IntArray, scores: Scores) -> NoiseCorrelation | None:
     """
     Measure the correlation of neighbouring pixels between the spots.
 
-    Spots and what is near them are left out. A background that the fits do not follow
+    Spots, shadows and what is near them are left out. A background that the fits do not follow
     correlates near and far pixels alike: what is seen at a distance of about ten
     pixels is taken off.
 
@@ -118,37 +107,38 @@ def measure_correlation(image: IntArray, scores: Scores) -> NoiseCorrelation | N
         return None
     near = half_plane(REACH)
     counts = _cross_tables(category, brightness, [*near, *_FAR], scores.n_classes)
-    log_likelihood = _log_likelihoods(counts)
-    parts = _maximum(log_likelihood.sum(axis=1))
-    common = _unless_chance(parts[:, len(near) :].mean(axis=1))
-    log_likelihood = log_likelihood[:, :, : len(near)]
-
-    def without_common(correlation: Array) -> Array:
-        return np.asarray((correlation - common) / (1.0 - common))
-
-    parts = without_common(parts[:, : len(near)])
-    classes = without_common(_maximum(log_likelihood.sum(axis=0)))
-    class_variance = _maximum(log_likelihood).var(axis=0, ddof=1) / _N_PARTS
-    pooled = without_common(_maximum(log_likelihood.sum(axis=(0, 1))))
+    # each part of each class of brightness, for their scatter
+    each = _maximum(_log_likelihoods(counts))
+    classes = _maximum(_log_likelihoods(counts.sum(axis=0, keepdims=True)))[0]
+    common = _more_than_chance(each[..., len(near) :].mean(axis=2))[:, None]
+    each, classes = (
+        (correlation[..., : len(near)] - common) / (1.0 - common)
+        for correlation in (each, classes)
+    )
+    weights = counts[:, :, 0].sum(axis=(0, 2, 3)).astype(np.float64)
+    weights /= weights.sum()
+    pooled = weights @ classes
+    parts = np.einsum("pcl,c->pl", each, weights)
     direct = [near.index(lag) for lag in ((0, 1), (1, 0))]
     return NoiseCorrelation(
         lags=np.array(near),
         pooled=pooled,
         pooled_sd=parts.std(axis=0, ddof=1) / np.sqrt(_N_PARTS),
-        by_class=_shrink(classes, class_variance, pooled),
+        by_class=_shrink(classes, each.var(axis=0, ddof=1) / _N_PARTS, pooled),
         significant=any(
-            _unless_chance(parts[:, some].mean(axis=1)) != 0.0
-            for some in (direct, list(range(len(near))))
+            ttest_1samp(parts[:, some].mean(axis=1), 0.0).pvalue < _CHANCE
+            for some in (direct, slice(None))
         ),
         n_pairs=int(counts[:, :, direct[0]].sum()),
     )
 
 
-def _unless_chance(parts: Array) -> float:
-    """Mean of the parts, shape (n_parts,), or 0 where it may be a matter of chance."""
-    if np.ptp(parts) == 0:
-        return float(parts[0])
-    return float(parts.mean()) if ttest_1samp(parts, 0.0).pvalue < _CHANCE else 0.0
+def _more_than_chance(parts: Array) -> Array:
+    """Average parts, shape (n_parts, n), drawn to 0 as far as they scatter, (n,)."""
+    square = parts.mean(axis=0) ** 2
+    chance = parts.var(axis=0, ddof=1) / len(parts)
+    real = np.maximum(square - chance, 0.0) / np.maximum(square, 1e-12)
+    return np.asarray(real * parts.mean(axis=0))
 
 
 def _categories(
@@ -164,7 +154,7 @@ def _categories(
     brightness : ndarray, shape (n_tiles, 16, 16), uint8
         Class of brightness.
     """
-    away = ndimage.maximum_filter(scores.spot, 2 * _HALO + 1, mode="constant")
+    away = ndimage.maximum_filter(scores.odd, 2 * _HALO + 1, mode="constant")
     use = _tiled(scores.eligible & ~away)
     chosen = np.flatnonzero(use.any(axis=(1, 3)))
     chosen = chosen[:: -(-max(len(chosen), 1) // _MOST_TILES)]

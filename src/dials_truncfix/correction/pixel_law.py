@@ -135,7 +135,7 @@ def with_local_rates(
 
 def with_correlation(image: IntArray, law: PixelLaw) -> PixelLaw:
     """
-    Measure how neighbouring pixels are correlated.
+    Give the law the correlation of neighbouring pixels, if they have any.
 
     Parameters
     ----------
@@ -149,11 +149,32 @@ def with_correlation(image: IntArray, law: PixelLaw) -> PixelLaw:
     PixelLaw
         The one given where the correlation is a matter of chance.
     """
-    scores = normal_scores(image, law.labels >= 0, law.node, law.expected)
-    correlation = measure_correlation(image, scores)
+    scores, correlation = noise_correlation(image, law)
     if correlation is None or not correlation.significant:
         return law
     return replace(law, scores=scores, correlation=correlation)
+
+
+def noise_correlation(
+    image: IntArray, law: PixelLaw
+) -> tuple[Scores, NoiseCorrelation | None]:
+    """
+    Measure the correlation of neighbouring pixels, significant or not.
+
+    Parameters
+    ----------
+    image, law
+        As for `with_correlation`.
+
+    Returns
+    -------
+    scores : Scores
+        Normal scores of the pixels.
+    correlation : NoiseCorrelation or None
+        None where the image is too small.
+    """
+    scores = normal_scores(image, law.labels >= 0, law.node, law.expected)
+    return scores, measure_correlation(image, scores)
 
 
 def draw_pixels(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.correction.correlation_summary import (
+    SweepCorrelation,
+    summarise_correlations,
+)
 from dials_truncfix.correction.excerpt import find_close_up, small_picture
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.gain import NoiseProfile, noise_profile
-from dials_truncfix.correction.regions import RegionTable
+from dials_truncfix.correction.noise_correlation import NoiseCorrelation
+from dials_truncfix.correction.pixel_law import noise_correlation, regional_law
+from dials_truncfix.correction.regions import Regions, RegionTable
 from dials_truncfix.correction.scattering import d_spacing
 from dials_truncfix.correction.value_counts import ValueCounts, count_values
 from dials_truncfix.sweep.correct import IntArray, corrected_pixels
@@ -88,6 +95,8 @@ class CloseLook:
         Their histograms.
     picture : BeforeAndAfter or None
         Where it was wanted.
+    correlation : NoiseCorrelation or None
+        Of neighbouring pixels, where draws are correlated, else with the picture.
     """
 
     index: int
@@ -96,6 +105,7 @@ class CloseLook:
     d_limits: npt.NDArray[np.float64]
     counts: ValueCounts
     picture: BeforeAndAfter | None
+    correlation: NoiseCorrelation | None = None
 
 
 def look_closely(task: LookTask) -> CloseLook:
@@ -114,6 +124,25 @@ def look_closely(task: LookTask) -> CloseLook:
         d_limits=work.d_limits(regions.table),
         counts=count_values(frame.pixels, written, regions.labels, task.fits),
         picture=_before_and_after(work, frame, written) if task.picture else None,
+        correlation=_correlation(work, frame, regions, task),
+    )
+
+
+def _correlation(
+    work: SweepWork, frame: Frame, regions: Regions, task: LookTask
+) -> NoiseCorrelation | None:
+    """Measure the correlation of the noise where draws need it, and in one image."""
+    wanted = task.picture or work.options.noise == "correlated"
+    if not wanted or not task.fits.fitted.any():
+        return None
+    law = regional_law(frame.pixels, regions, work.radius, work.nodes, task.fits)
+    return noise_correlation(frame.pixels, law)[1]
+
+
+def looked_correlation(looks: Sequence[CloseLook]) -> SweepCorrelation | None:
+    """Average the correlation of the noise over the images in which it was measured."""
+    return summarise_correlations(
+        [look.correlation for look in looks if look.correlation is not None]
     )
 
 

@@ -20,7 +20,12 @@ from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.gain import GainEstimate, estimate_gain
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.sweep import summary
-from dials_truncfix.sweep.close_look import CloseLook, LookTask, look_closely
+from dials_truncfix.sweep.close_look import (
+    CloseLook,
+    LookTask,
+    look_closely,
+    looked_correlation,
+)
 from dials_truncfix.sweep.image_output import Destination
 from dials_truncfix.sweep.measure import ImageFits, MeasureTask, fit_images, fit_sweep
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
@@ -183,7 +188,9 @@ def _look(work: SweepTasks, images: Sequence[tuple[int, RingFits]]) -> list[Clos
         LookTask(work.packed, index, fits, picture=index == shown)
         for index, fits in images
     ]
-    return list(work.tasks(look_closely, todo))
+    looks = list(work.tasks(look_closely, todo))
+    summary.log_correlation(looked_correlation(looks), work.correction.noise)
+    return looks
 
 
 def _panels(

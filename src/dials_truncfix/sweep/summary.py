@@ -9,6 +9,7 @@ import numpy as np
 
 from dials.util import tabulate
 
+from dials_truncfix.correction.correlation_summary import BOX, SweepCorrelation
 from dials_truncfix.correction.gain import GainEstimate
 from dials_truncfix.correction.verdict import VerdictClass
 from dials_truncfix.sweep.measure import ImageFits
@@ -20,6 +21,8 @@ from dials_truncfix.sweep.source import SweepSource
 from dials_truncfix.sweep.uniformity import ring_anisotropy
 
 logger = logging.getLogger("dials.truncfix.summary")
+
+_NOTABLE_BOX_VARIANCE = 1.2
 
 #: What the user can do about images that are not corrected.
 REMEDIES = {
@@ -122,6 +125,34 @@ def _status(image: ImageFits) -> str:
 def _resolution(d: float) -> str:
     """Print a resolution; so close to the beam that its number says nothing, "beam"."""
     return f"{d:.2f}" if d < 100 else "beam"
+
+
+def log_correlation(correlation: SweepCorrelation | None, noise: str) -> None:
+    """Say how the noise of neighbouring pixels is correlated, and what comes of it."""
+    if correlation is None:
+        if noise == "correlated":
+            logger.warning(
+                "The images are too small to measure the correlation of their noise: "
+                "draws are independent."
+            )
+        return
+    measured = (
+        f"The noise of neighbouring pixels is correlated by {correlation.neighbour:.3f} "
+        f"± {correlation.neighbour_sd:.3f}"
+    )
+    if not correlation.significant:
+        logger.info("%s, which is a matter of chance.", measured)
+        return
+    logger.info(
+        "%s: sums over %d × %d pixels vary %.2f times as much as those of independent "
+        "pixels.",
+        measured,
+        BOX,
+        BOX,
+        correlation.box_variance,
+    )
+    if noise != "correlated" and correlation.box_variance > _NOTABLE_BOX_VARIANCE:
+        logger.info("noise=correlated draws the lost values alike.")
 
 
 def log_panel(panel: PanelValues, estimate: GainEstimate | None) -> None:
