@@ -156,10 +156,17 @@ def test_a_sidecar_of_a_slice_keeps_its_numbers(made, tmp_path, monkeypatch):
         ["fit.model=paper", "seed=123456789012", "nproc=2"],
         ["fit.histograms=block", "fit.block_size=3", "mask.beam_stop=False"],
         ["fit.histograms=sweep", "gain=5", "pedestal=-3"],
+        ["noise=correlated"],
+        ["regions.shape=sectors", "regions.sectors.count=3"],
+        ["regions.shape=tiles", "regions.tiles.size=64"],
+        ["regions.labels=labels.npy", "annuli.minimum_pixels=500"],
     ],
 )
 def test_all_options_are_in_it(made, tmp_path, monkeypatch, options):
     monkeypatch.chdir(tmp_path)
+    labels = np.ones((128, 128), np.int16)
+    labels[:60, 30:], labels[100:, :20] = 2, 0
+    np.save("labels.npy", labels)
     given_ = [str(made / "imported.expt"), *SMALL, *options]
     run([*given_, "output.format=sidecar"])
     run([*given_, "output.directory=cbf", "output.experiments=cbf.expt"])

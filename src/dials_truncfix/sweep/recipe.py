@@ -182,11 +182,10 @@ def _models(source: SweepSource) -> dict[str, Any]:
     detector = models["detector"]
     safe = compat.safe_trusted_range(source.min_valid, source.max_valid)
     panel = dict(detector["panels"][0], trusted_range=list(safe))
-    return {
-        **models,
-        "detector": {**detector, "panels": [panel]},
-        "scan": None if source.scan is None else compat.scan_to_dict(source.scan),
-    }
+    scan = None if source.scan is None else compat.scan_to_dict(source.scan)
+    changed = {"detector": {**detector, "panels": [panel]}, "scan": scan}
+    plain: dict[str, Any] = to_plain({**models, **changed})
+    return plain
 
 
 def refuse_unfit_class(format_class: Any) -> None:
