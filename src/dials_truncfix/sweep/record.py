@@ -21,7 +21,7 @@ from dials_truncfix.correction.regions import RegionTable
 from dials_truncfix.correction.scattering import d_spacing
 from dials_truncfix.correction.verdict import Verdict
 from dials_truncfix.io.plain import to_plain
-from dials_truncfix.sweep.close_look import CloseLook
+from dials_truncfix.sweep.close_look import CloseLook, looked_correlation
 from dials_truncfix.sweep.illustrations import make_illustrations
 from dials_truncfix.sweep.measure import ImageFits
 from dials_truncfix.sweep.options import CorrectionOptions
@@ -105,6 +105,21 @@ def illustrations_record(
 ) -> dict[str, Any]:
     """Keep what the figures of the report need beyond the fits."""
     return dict(to_plain(make_illustrations(looks, source.numbers)))
+
+
+def correlation_record(looks: Sequence[CloseLook]) -> dict[str, Any] | None:
+    """Describe the correlation of the noise of neighbouring pixels."""
+    correlation = looked_correlation(looks)
+    if correlation is None:
+        return None
+    return {
+        **asdict(correlation),
+        "significant": correlation.significant,
+        "lags": correlation.lags.tolist(),
+        "correlation": correlation.correlation.tolist(),
+        "correlation_sd": correlation.correlation_sd.tolist(),
+        "by_brightness": correlation.by_brightness.tolist(),
+    }
 
 
 def replicates_record(

@@ -34,6 +34,7 @@ from dials_truncfix.sweep.recipe import (
 )
 from dials_truncfix.sweep.record import (
     as_json,
+    correlation_record,
     fits_record,
     illustrations_record,
     regions_record,
@@ -174,6 +175,7 @@ def repair_sweep(
             record.update(fits_record(done.fits, source, done.panels[0], done.gain))
             record["regions"] = regions_record(work)
             record["replicates"] = replicates_record(replicates, done.panels)
+            record["noise_correlation"] = correlation_record(done.looks)
             record["illustrations"] = illustrations_record(done.looks, source)
             here = Path(output.json).absolute().parent
             json.write(as_json(record, recipe_to_plain(placed(recipe, here))))
