@@ -10,11 +10,12 @@ from dxtbx.format import Registry
 from dials_truncfix.io import smv
 
 OURS = {
-    "FormatTVIPS": "Format",
-    "FormatEMMENU": "Format",
-    "FormatSMVTVIPS": "FormatSMVADSC",
-    "FormatSMVTruncfix": "FormatSMVADSC",
-    "FormatCBFTruncfix": "FormatCBF",
+    "FormatNXmxTruncfix": ("FormatNXmx", "FormatNXmxED"),
+    "FormatTVIPS": ("Format",),
+    "FormatEMMENU": ("Format",),
+    "FormatSMVTVIPS": ("FormatSMVADSC",),
+    "FormatSMVTruncfix": ("FormatSMVADSC",),
+    "FormatCBFTruncfix": ("FormatCBF",),
 }
 
 
@@ -25,9 +26,9 @@ def class_name(path):
 
 def test_our_classes_are_registered_below_their_parents():
     index = Registry.get_format_class_index()
-    for name, parent in OURS.items():
+    for name, expected in OURS.items():
         loader, parents = index[name]
-        assert tuple(parents) == (parent,)
+        assert tuple(parents) == expected
         loaded = loader()
         assert loaded.__name__ == name
         assert not loaded.is_abstract()

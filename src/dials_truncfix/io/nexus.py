@@ -281,9 +281,16 @@ def _read_own(group: Any) -> Master:
         group["version"].asstr()[()],
     )
     numbers, owner = group["image_number"][()], group["file_of_image"][()]
+    names = group["files"].asstr()[()]
+    for name in names:
+        if os.path.basename(name) != name:
+            raise ValueError(
+                f"{group.file.filename} names a file of another folder ({name}): run "
+                "dials.truncfix again"
+            )
     files = tuple(
         DataFile(name, tuple(int(n) for n in numbers[owner == position]))
-        for position, name in enumerate(group["files"].asstr()[()])
+        for position, name in enumerate(names)
     )
     bad = group.get("bad_pixels")
     return Master(header, files, None if bad is None else bad[()] != 0)
