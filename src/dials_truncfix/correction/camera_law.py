@@ -51,7 +51,7 @@ class Grid:
 
     def index(self, edge: Array) -> NDArray[np.intp]:
         """Return how many cells lie below each edge."""
-        return np.rint((edge - self.low) / self.step).astype(np.intp)
+        return np.asarray(np.rint((edge - self.low) / self.step), dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,34 @@ def masses(model: CameraModel, rate: Array, grid: Grid) -> Array:
     return _transform(spectrum * _window(omega, grid.step, 0.0), omega, grid)
 
 
-def masses_and_slopes(
+def masses_and_rate_slopes(
     model: CameraModel, rate: Array, grid: Grid
+) -> tuple[Array, Array]:
+    """Return the probabilities of cells and their derivatives by the rate, per e⁻.
+
+    Parameters
+    ----------
+    model, rate, grid
+        As for `masses`.
+
+    Returns
+    -------
+    tuple of NDArray[np.float64]
+        (n, n_cells) each.
+    """
+    omega = _frequencies(grid)
+    pulse = _pulse(omega * model.gain, model.pulse_variance)
+    noise = _noise(omega, model.dark, model.read_noise)
+    spectrum = np.exp(np.asarray(rate)[:, None] * (pulse - 1.0) + noise)
+    spectrum *= _window(omega, grid.step, 0.0)
+    return (
+        _transform(spectrum, omega, grid),
+        _transform(spectrum * (pulse - 1.0), omega, grid),
+    )
+
+
+def masses_and_slopes(
+    model: CameraModel, rate: Array, grid: Grid, shift: Array | None = None
 ) -> tuple[Array, LawSlopes]:
     """Return the probabilities of cells and their derivatives.
 
@@ -141,6 +167,8 @@ def masses_and_slopes(
         (n,) rates, e⁻.
     grid : Grid
         That holds the law of the largest rate.
+    shift : NDArray[np.float64], optional
+        (n,) what each row's dark level has more than the camera's, ADU.
 
     Returns
     -------
@@ -151,7 +179,8 @@ def masses_and_slopes(
     omega = _frequencies(grid)
     pulse = _pulse(omega * model.gain, model.pulse_variance)
     by_log_gain, by_variance = _pulse_slopes(omega * model.gain, model.pulse_variance)
-    noise = _noise(omega, model.dark, model.read_noise)
+    dark = model.dark if shift is None else model.dark + shift[:, None]
+    noise = _noise(omega, dark, model.read_noise)
     spectrum = np.exp(rates * (pulse - 1.0) + noise)
     spectrum *= _window(omega, grid.step, 0.0)
     by_log_noise = -((omega * model.read_noise) ** 2)
@@ -201,7 +230,7 @@ def tilted_masses(model: CameraModel, rate: Array, tilt: Array, grid: Grid) -> A
     middle = grid.low + (np.arange(grid.n_cells) + 0.5) * grid.step
     # above the threshold the weight would raise rounding errors
     weight = np.exp(s * np.minimum(middle - model.threshold, 0.0))
-    return _transform(spectrum, omega, grid) * weight
+    return np.asarray(_transform(spectrum, omega, grid) * weight)
 
 
 @dataclass(frozen=True)
@@ -253,7 +282,7 @@ def tilted_model(model: CameraModel, rate: Array, tilt: Array) -> TiltedModel:
 
 def _frequencies(grid: Grid) -> Array:
     """Return the angular frequencies of a real transform, ADU⁻¹."""
-    return 2.0 * np.pi * np.fft.rfftfreq(grid.n_cells, grid.step)
+    return np.asarray(2.0 * np.pi * np.fft.rfftfreq(grid.n_cells, grid.step))
 
 
 def _transform(spectrum: ComplexArray, omega: Array, grid: Grid) -> Array:

@@ -45,7 +45,7 @@ class ZeroLaw:
     @property
     def mean(self) -> Array:
         """Mean of the integers that the zeros would have been, ADU, (n,)."""
-        return -self._deeper.sum(axis=1)
+        return np.asarray(-self._deeper.sum(axis=1))
 
     @property
     def square(self) -> Array:

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dials_truncfix.correction.camera_model import NAME as CAMERA
 from dials_truncfix.correction.camera_model import CameraModel
+from dials_truncfix.correction.camera_rates import fit_rates
+from dials_truncfix.correction.camera_zeros import zero_law
 from dials_truncfix.correction.choice import prefers_emg
 from dials_truncfix.correction.distributions import FAMILIES, distribution
 from dials_truncfix.correction.family_fit import FamilyFit, fit_family
@@ -115,6 +118,7 @@ def fit_histograms(
     family: str = "auto",
     rounding: str = "round",
     ring: NDArray[np.integer[Any]] | None = None,
+    camera: CameraModel | None = None,
 ) -> RingFits:
     """Fit the distribution of the unclipped values of each ring.
 
@@ -125,12 +129,14 @@ def fit_histograms(
         last bin holds all larger values. Rings run from the centre outwards.
     family : str
         "lognormal", "emg", "paper", or "auto": what the rings of an image vote for,
-        see `choice.prefers_emg`.
+        see `choice.prefers_emg`; or "camera": the rate of each ring under `camera`.
     rounding : str
         "round": value k means k - 1/2 <= x < k + 1/2; "floor": k <= x < k + 1.
     ring : NDArray[np.integer[Any]], optional
         (n_rings,) ring that each histogram is a part of, where rings are divided: the
         parts of a ring have one vote.
+    camera : CameraModel, optional
+        Needed for the family "camera", and of no use for others.
 
     Returns
     -------
@@ -141,8 +147,8 @@ def fit_histograms(
     Raises
     ------
     ValueError
-        For histograms of another shape or type, negative counts, or an unknown
-        family or rounding.
+        For histograms of another shape or type, negative counts, an unknown family
+        or rounding, or a camera that is missing or of another rounding.
     """
     flat = _checked(histograms)
     if rounding not in THRESHOLDS:
@@ -152,34 +158,43 @@ def fit_histograms(
     intervals = make_intervals(flat, threshold)
     rows = np.flatnonzero(intervals.status == "fitted")
     chosen = intervals.take(rows)
-    image = rows // n_rings
-    if family == "auto":
-        fits = [fit_family(name, chosen, image) for name in FAMILIES]
-        voters = None if ring is None else np.asarray(ring)[rows % n_rings]
-        emg = prefers_emg(fits[0], fits[1], chosen.n_fitted, image, voters)
-        best = emg.astype(np.intp)
-    else:
-        fits = [fit_family(family, chosen, image)]
-        best = np.zeros(len(rows), dtype=np.intp)
-
     columns = _empty_columns(len(flat))
     columns["i_max"][rows] = chosen.i_max
-    for index, fit in enumerate(fits):
-        use = np.flatnonzero(best == index)
-        described = _describe(fit, use, chosen.take(use), threshold)
+    if family == CAMERA:
+        described = _camera_columns(camera, rounding, chosen, flat.shape[1])
         for name, values in described.items():
-            columns[name][rows[use]] = values
+            columns[name][rows] = values
+    else:
+        voters = None if ring is None else np.asarray(ring)[rows % n_rings]
+        for use, fit in _families(family, chosen, rows // n_rings, voters):
+            described = _describe(fit, use, chosen.take(use), threshold)
+            for name, values in described.items():
+                columns[name][rows[use]] = values
     columns["status"] = intervals.status
     columns["n_pixels"] = flat.sum(axis=-1, dtype=np.int64)
     columns["n_zero"] = flat[:, 0].astype(np.int64)
     shape = histograms.shape[:-1]
+    shaped: dict[str, Any] = {
+        name: values.reshape(shape + values.shape[1:])
+        for name, values in columns.items()
+    }
     return RingFits(
-        rounding=rounding,
-        **{
-            name: values.reshape(shape + values.shape[1:])
-            for name, values in columns.items()
-        },
+        rounding=rounding, **shaped, camera=camera if family == CAMERA else None
     )
+
+
+def _families(
+    family: str,
+    intervals: Intervals,
+    image: NDArray[np.intp],
+    voters: NDArray[np.integer[Any]] | None,
+) -> list[tuple[NDArray[np.intp], FamilyFit]]:
+    """Return fits of families and the rings that take them."""
+    if family != "auto":
+        return [(np.arange(len(image)), fit_family(family, intervals, image))]
+    fits = [fit_family(name, intervals, image) for name in FAMILIES]
+    emg = prefers_emg(fits[0], fits[1], intervals.n_fitted, image, voters)
+    return [(np.flatnonzero(~emg), fits[0]), (np.flatnonzero(emg), fits[1])]
 
 
 def _empty_columns(n: int) -> dict[str, NDArray[Any]]:
@@ -209,6 +224,7 @@ def _describe(
     """Return the columns of the chosen rings of one family."""
     functions = distribution(fit.family)
     theta = fit.theta[use]
+    below = functions.cdf(intervals.edges, theta)
     return {
         "family": fit.family,
         "theta": theta,
@@ -218,8 +234,37 @@ def _describe(
         "mean": functions.mean(theta),
         "variance": functions.variance(theta),
         "mean_nonpositive": mean_nonpositive(fit.family, theta, threshold),
-        "rmsd": rmsd(fit.family, theta, intervals),
-        "chi_square": reduced_chi_square(fit.family, theta, intervals),
+        "rmsd": rmsd(below, intervals),
+        "chi_square": reduced_chi_square(below, intervals, theta.shape[1]),
+    }
+
+
+def _camera_columns(
+    camera: CameraModel | None, rounding: str, intervals: Intervals, n_values: int
+) -> dict[str, Any]:
+    """Return the columns of rings under a known camera."""
+    if camera is None:
+        raise ValueError("the family 'camera' needs a camera")
+    if camera.rounding != rounding:
+        raise ValueError(
+            f"a camera with rounding={camera.rounding} does not belong to "
+            f"rounding={rounding}"
+        )
+    fit = fit_rates(camera, intervals, n_values)
+    law = zero_law(camera, fit.rate)
+    theta = np.full((len(fit.rate), 3), np.nan)
+    theta[:, 0] = fit.rate
+    return {
+        "family": CAMERA,
+        "theta": theta,
+        "nll": fit.nll,
+        "converged": fit.converged,
+        "p_nonpositive": np.exp(law.log_p),
+        "mean": camera.mean(fit.rate),
+        "variance": camera.variance(fit.rate),
+        "mean_nonpositive": law.mean,
+        "rmsd": rmsd(fit.below, intervals),
+        "chi_square": reduced_chi_square(fit.below, intervals, 1),
     }
 
 

@@ -10,7 +10,6 @@ from dials_truncfix.correction.intervals import Intervals
 
 Array = NDArray[np.float64]
 
-_N_PARAMETERS = 3
 _UNIT_STEPS = 32
 _STEPS_PER_DOUBLING = 16
 _DOUBLINGS = 10
@@ -52,15 +51,13 @@ def mean_nonpositive(family: str, theta: Array, threshold: float) -> Array:
     return np.asarray(-(np.exp(below - at_threshold) * n_steps).sum(axis=-1))
 
 
-def rmsd(family: str, theta: Array, intervals: Intervals) -> Array:
+def rmsd(below: Array, intervals: Intervals) -> Array:
     """Compare observed with fitted counts per grey level.
 
     Parameters
     ----------
-    family : str
-        "lognormal", "emg" or "paper".
-    theta : NDArray[np.float64]
-        (n, 3) parameters.
+    below : NDArray[np.float64]
+        (n, n_edges) fitted probability of less than each edge of the intervals.
     intervals : Intervals
         n rows.
 
@@ -70,7 +67,6 @@ def rmsd(family: str, theta: Array, intervals: Intervals) -> Array:
         (n,) root mean square over the intervals above the first one, pixels per
         grey level.
     """
-    below = distribution(family).cdf(intervals.edges, theta)
     total = np.maximum(below[:, -1:], np.finfo(float).tiny)
     expected = np.diff(below, axis=-1) / total
     excess = (intervals.fractions[:, 1:] - expected) / intervals.width[:, None]
@@ -79,17 +75,17 @@ def rmsd(family: str, theta: Array, intervals: Intervals) -> Array:
     return np.asarray(np.sqrt(mean_square) * intervals.n_fitted)
 
 
-def reduced_chi_square(family: str, theta: Array, intervals: Intervals) -> Array:
+def reduced_chi_square(below: Array, intervals: Intervals, n_parameters: int) -> Array:
     """Compare observed with fitted counts in units of their chance.
 
     Parameters
     ----------
-    family : str
-        "lognormal", "emg" or "paper".
-    theta : NDArray[np.float64]
-        (n, 3) parameters.
+    below : NDArray[np.float64]
+        (n, n_edges) fitted probability of less than each edge of the intervals.
     intervals : Intervals
         n rows.
+    n_parameters : int
+        That were fitted to each row.
 
     Returns
     -------
@@ -97,14 +93,13 @@ def reduced_chi_square(family: str, theta: Array, intervals: Intervals) -> Array
         (n,) Pearson's χ² per degree of freedom over the fitted range, the first
         interval included; NaN where there are no more intervals than parameters.
     """
-    below = distribution(family).cdf(intervals.edges, theta)
     total = np.maximum(below[:, -1:], np.finfo(float).tiny)
     expected = np.diff(below, axis=-1, prepend=0.0) / total
     # a probability below that of one pixel in a thousand images is none
     used = expected * intervals.n_fitted[:, None] > 1e-3
     excess = np.where(used, intervals.fractions - expected, 0.0)
     terms = excess * excess / np.where(used, expected, 1.0)
-    freedom = used.sum(axis=-1) - 1 - _N_PARAMETERS
+    freedom = used.sum(axis=-1) - 1 - n_parameters
     chi_square = terms.sum(axis=-1) * intervals.n_fitted
     return np.where(freedom > 0, chi_square / np.maximum(freedom, 1), np.nan)
 
