@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from dials_truncfix.correction.cells import azimuth
+from dials_truncfix.correction.cells import azimuth_bins
 from dials_truncfix.correction.radial_grid import N_NODES, RadialGrid
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -132,9 +132,8 @@ def azimuth_grid(
     middle = (centre[0] / step, centre[1] / step)
     n_parts = N_SECTORS * _PARTS
     n_slow, n_fast = some.shape
-    part = azimuth((n_slow, n_fast), middle) * np.float32(n_parts / (2.0 * np.pi))
     code = some.astype(np.uint16) * np.uint16(n_parts)
-    code += np.minimum(part.astype(np.uint16), np.uint16(n_parts - 1))
+    code += azimuth_bins((n_slow, n_fast), middle, n_parts)
     ring = np.searchsorted(edges[1:-1], grid.radius, side="right")
     return AzimuthGrid(step, code, ring)
 

@@ -7,6 +7,7 @@ quadrants that a sensor is read out in.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ _AZIMUTHS = 32
 # … and at up to so many places along the edge of a tile, this many pixels apart.
 _STEPS_OF_TILE = 4
 _SMALLEST_STEP = 32
+# Rows handled at once.
+_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,9 @@ def sectors(shape: tuple[int, int], centre: tuple[float, float], count: int) -> 
     """
     if count < 2:
         raise ValueError(f"the number of sectors must be at least 2, not {count}")
-    turn = azimuth(shape, centre) * (1.0 / (2.0 * np.pi))
     steps = -(-_AZIMUTHS // count)
     n_places = count * steps
-    place = np.minimum((turn * n_places).astype(np.uint16), n_places - 1)
+    place = azimuth_bins(shape, centre, n_places)
     # in units of sectors, from the middle of the first one
     at = (np.arange(n_places) + 0.5) / steps - 0.5
     low = np.floor(at).astype(np.intp)
@@ -122,11 +124,11 @@ def sectors(shape: tuple[int, int], centre: tuple[float, float], count: int) -> 
     )
 
 
-def azimuth(
-    shape: tuple[int, int], centre: tuple[float, float]
-) -> npt.NDArray[np.float32]:
+def azimuth_bins(
+    shape: tuple[int, int], centre: tuple[float, float], n_bins: int
+) -> npt.NDArray[np.uint16]:
     """
-    Azimuth of every pixel around the beam.
+    Divide the turn around the beam evenly.
 
     Parameters
     ----------
@@ -134,17 +136,22 @@ def azimuth(
         (ny, nx).
     centre : tuple of float
         (slow, fast), pixels.
+    n_bins : int
+        Number of bins, at most 65535.
 
     Returns
     -------
-    ndarray, shape (ny, nx), float32
-        0 … 2π, from the fast axis towards the slow axis, rad.
+    ndarray, shape (ny, nx), uint16
+        Bin of each pixel; azimuths grow from the fast axis towards the slow axis.
     """
-    slow = (np.arange(shape[0]) + 0.5 - centre[0]).astype(np.float32)
+    bins = np.empty(shape, dtype=np.uint16)
     fast = (np.arange(shape[1]) + 0.5 - centre[1]).astype(np.float32)
-    angle = np.arctan2(slow[:, None], fast[None, :])
-    angle[angle < 0] += np.float32(2.0 * np.pi)
-    return np.asarray(angle)
+    scale = np.float32(n_bins / (2.0 * np.pi))
+    for number, row in enumerate(bins):
+        turn = np.arctan2(np.float32(number + 0.5 - centre[0]), fast)
+        turn[turn < 0] += np.float32(2.0 * np.pi)
+        row[:] = np.minimum(turn * scale, n_bins - 1)
+    return bins
 
 
 def tiles(shape: tuple[int, int], size: int) -> Lattice:
@@ -222,9 +229,9 @@ class Cells:
 
     Attributes
     ----------
-    cell : ndarray, shape (ny, nx), int32
+    cell : ndarray, shape (ny, nx), signed integer
         Cell of each pixel; ``OUTSIDE`` where masked.
-    place : ndarray, shape (ny, nx), int32
+    place : ndarray, shape (ny, nx), signed integer
         Place of each pixel; ``OUTSIDE`` where masked.
     cells : ndarray, shape (n_places, q), intp
         Cells that contribute to each place; -1 where the lattice has one that holds
@@ -239,8 +246,8 @@ class Cells:
         Mean position (slow, fast) of its pixels.
     """
 
-    cell: npt.NDArray[np.int32]
-    place: npt.NDArray[np.int32]
+    cell: npt.NDArray[np.signedinteger[Any]]
+    place: npt.NDArray[np.signedinteger[Any]]
     cells: npt.NDArray[np.intp]
     weights: npt.NDArray[np.float64]
     area: npt.NDArray[np.intp]
@@ -283,8 +290,8 @@ def cells_of_areas(lattice: Lattice, areas: IntArray) -> Cells:
         raise ValueError("no pixel lies in an area")
     n_areas = int(areas.max()) + 1
     n_lattice, n_places = lattice.n_cells, len(lattice.cells)
-    cell, present = _numbered(areas, lattice.cell, n_lattice)
-    place, places = _numbered(areas, lattice.place, n_places)
+    cell, present = numbered(areas, lattice.cell, n_lattice)
+    place, places = numbered(areas, lattice.place, n_places)
     number = np.full(n_areas * n_lattice, OUTSIDE, dtype=np.intp)
     number[present] = np.arange(len(present))
     area_of_place, at = places // n_places, places % n_places
@@ -300,50 +307,75 @@ def cells_of_areas(lattice: Lattice, areas: IntArray) -> Cells:
     )
 
 
-def _numbered(
-    areas: IntArray, parts: IntArray, n_parts: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.intp]]:
+def numbered(
+    wholes: IntArray, parts: IntArray, n_parts: int
+) -> tuple[npt.NDArray[np.signedinteger[Any]], npt.NDArray[np.intp]]:
     """
-    Give numbers to the combinations of area and part that hold pixels.
+    Give numbers to the combinations of whole and part that hold pixels.
 
     Parameters
     ----------
-    areas : ndarray, shape (ny, nx), integer
-        Area of each pixel; negative where masked.
+    wholes : ndarray, shape (ny, nx), integer
+        What is divided; negative where masked.
     parts : ndarray, shape (ny, nx), integer
-        Its part of the image, below `n_parts`.
+        Part that each pixel lies in, below `n_parts`; negative where masked.
     n_parts : int
         Number of parts.
 
     Returns
     -------
-    number : ndarray, shape (ny, nx), int32
-        Combination of each pixel; ``OUTSIDE`` where masked.
+    number : ndarray, shape (ny, nx), signed integer
+        Combination of each pixel; ``OUTSIDE`` where masked. As narrow as can be.
     present : ndarray, shape (n,), intp
-        Each combination as area × `n_parts` + part, ascending.
+        Each combination as whole × `n_parts` + part, ascending.
     """
-    code = areas.astype(np.int32)
-    code *= np.int32(n_parts)
-    code += parts
-    outside = areas < 0
-    code[outside] = 0
-    count = np.bincount(code.ravel())
-    count[0] -= np.count_nonzero(outside)
-    present = np.flatnonzero(count)
-    number = np.full(len(count), OUTSIDE, dtype=np.int32)
-    number[present] = np.arange(len(present), dtype=np.int32)
-    result = number[code]
-    result[outside] = OUTSIDE
+    n_codes = max((int(wholes.max()) + 1) * n_parts, 1)
+    count = np.zeros(n_codes + 1, dtype=np.int64)
+    for _, code in _codes(wholes, parts, n_parts):
+        count += np.bincount(code.ravel(), minlength=n_codes + 1)
+    present = np.flatnonzero(count[1:])
+    number = np.full(n_codes + 1, OUTSIDE, np.min_scalar_type(-len(present) - 1))
+    number[1 + present] = np.arange(len(present))
+    result = np.empty(wholes.shape, dtype=number.dtype)
+    for rows, code in _codes(wholes, parts, n_parts):
+        result[rows] = number[code]
     return result, present
 
 
-def _centres(cell: npt.NDArray[np.int32], n_cells: int) -> npt.NDArray[np.float64]:
+def _codes(
+    wholes: IntArray, parts: IntArray, n_parts: int
+) -> Iterator[tuple[slice, npt.NDArray[np.int64]]]:
+    """
+    Combine whole and part, a few rows at a time.
+
+    Parameters
+    ----------
+    wholes, parts, n_parts
+        As for `numbered`.
+
+    Yields
+    ------
+    rows : slice
+        The rows.
+    code : ndarray, shape (n_rows, nx), int64
+        1 + whole × `n_parts` + part; 0 where masked.
+    """
+    for start in range(0, len(wholes), _ROWS):
+        rows = slice(start, start + _ROWS)
+        code = wholes[rows].astype(np.int64) * n_parts + parts[rows] + 1
+        code[(wholes[rows] < 0) | (parts[rows] < 0)] = 0
+        yield rows, code
+
+
+def _centres(
+    cell: npt.NDArray[np.signedinteger[Any]], n_cells: int
+) -> npt.NDArray[np.float64]:
     """
     Mean position of the pixels of each cell.
 
     Parameters
     ----------
-    cell : ndarray, shape (ny, nx), int32
+    cell : ndarray, shape (ny, nx), signed integer
         Cell of each pixel; ``OUTSIDE`` where masked.
     n_cells : int
         Number of cells, none of them empty.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.cells import Cells
+from dials_truncfix.correction.cells import Cells, numbered
 from dials_truncfix.correction.radial_grid import N_NODES, RadialGrid
 
 # Cells of a table, and what the tables of all nodes may hold together: 2 MB as int16,
@@ -87,17 +87,12 @@ def cell_nodes(grid: RadialGrid, cells: Cells) -> Nodes:
     """
     if cells.n_cells == 1:
         return radial_nodes(grid)
-    code = cells.place * np.int32(N_NODES)
-    code += grid.node
-    # masked pixels may have any node, and the first place exists
-    np.maximum(code, 0, out=code)
-    count = np.bincount(code.ravel(), minlength=1)
-    present = np.flatnonzero(count)
-    number = np.zeros(len(count), dtype=np.min_scalar_type(len(present)))
-    number[present] = np.arange(len(present), dtype=number.dtype)
+    number, present = numbered(cells.place, grid.node, N_NODES)
+    # masked pixels may have any node
+    node = np.maximum(number, 0, out=number)
     place = present // N_NODES
     return Nodes(
-        node=number[code],
+        node=node.view(f"u{node.itemsize}"),
         radius=grid.radius[present % N_NODES],
         cells=cells.cells[place],
         weights=cells.weights[place],

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.correction.annuli import OUTSIDE, Annuli, edge_to_remove
-from dials_truncfix.correction.cells import Cells
+from dials_truncfix.correction.cells import Cells, numbered
 from dials_truncfix.correction.regions import Regions, RegionTable
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -26,7 +26,7 @@ class Pieces:
 
     Attributes
     ----------
-    piece : ndarray, shape (ny, nx), int32
+    piece : ndarray, shape (ny, nx), signed integer
         Piece of each pixel; ``OUTSIDE`` where masked.
     cell, ring : ndarray, shape (n_pieces,), intp
         Cell and annulus of each; pieces are in order of both.
@@ -36,7 +36,7 @@ class Pieces:
         Sum of the radial coordinate of the pixels.
     """
 
-    piece: npt.NDArray[np.int32]
+    piece: npt.NDArray[np.signedinteger[Any]]
     cell: npt.NDArray[np.intp]
     ring: npt.NDArray[np.intp]
     n_pixels: npt.NDArray[np.int64]
@@ -216,24 +216,20 @@ def _pieces(annuli: Annuli, cells: Cells, radius: FloatArray) -> Pieces:
     Pieces
         Those that hold pixels.
     """
-    n_rings = annuli.n_rings
-    code = cells.cell * np.int32(n_rings)
-    code += annuli.labels
-    outside = (cells.cell < 0) | (annuli.labels < 0)
-    code[outside] = OUTSIDE
-    n_codes = cells.n_cells * n_rings
-    used = code[~outside]
-    count = np.bincount(used, minlength=n_codes)
-    total = np.bincount(used, radius[~outside], n_codes)
-    present = np.flatnonzero(count)
-    number = np.full(n_codes + 1, OUTSIDE, dtype=np.int32)
-    number[present] = np.arange(len(present), dtype=np.int32)
+    piece, present = numbered(cells.cell, annuli.labels, annuli.n_rings)
+    n_pieces = len(present)
+    n_pixels = np.zeros(n_pieces + 1, dtype=np.int64)
+    total = np.zeros(n_pieces + 1)
+    for of_row, at in zip(piece, radius):
+        index = of_row + 1
+        n_pixels += np.bincount(index, minlength=n_pieces + 1)
+        total += np.bincount(index, at, n_pieces + 1)
     return Pieces(
-        piece=number[code],
-        cell=present // n_rings,
-        ring=present % n_rings,
-        n_pixels=count[present].astype(np.int64),
-        total=total[present].astype(np.float64),
+        piece=piece,
+        cell=present // annuli.n_rings,
+        ring=present % annuli.n_rings,
+        n_pixels=n_pixels[1:],
+        total=total[1:],
     )
 
 
