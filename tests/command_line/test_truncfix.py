@@ -176,7 +176,7 @@ def test_an_offset_can_be_given(recording, here):
 
 def test_check_writes_no_image(recording, here, caplog):
     run([str(imported(recording, here)), "mode=check"])
-    assert files_of(here) == ["dials.truncfix.json"]
+    assert files_of(here) == ["dials.truncfix.html", "dials.truncfix.json"]
     record_ = json.loads((here / "dials.truncfix.json").read_text())
     assert record_["verdict"]["class"] == "truncated"
     assert "Verdict: truncated" in caplog.text

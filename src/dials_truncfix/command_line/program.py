@@ -63,9 +63,14 @@ def parse_arguments(
         About the first argument that cannot be understood, in one sentence.
     """
     params, options, unread = parse_with_files(parser, args, phil)
-    for file in unread:
-        raise Sorry(_reason(file))
+    refuse_unread(unread)
     return params, options
+
+
+def refuse_unread(files: Sequence[str]) -> None:
+    """Raise a Sorry about the first of the files that were not read."""
+    for file in files:
+        raise Sorry(_reason(file))
 
 
 def parse_with_files(

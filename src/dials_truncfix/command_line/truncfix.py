@@ -25,6 +25,8 @@ Examples::
   dials.truncfix imported.expt output.format=smv output.template=xds_####.img
 
   dials.truncfix truncfix.expt mode=verify
+
+  dials.truncfix dials.truncfix.json mode=report
 """
 
 from __future__ import annotations
@@ -40,10 +42,12 @@ from dials.util.options import ArgumentParser
 from dials_truncfix.command_line.program import (
     explain,
     keep_inputs,
-    parse_arguments,
+    parse_with_files,
+    refuse_unread,
     single_imageset,
     start,
 )
+from dials_truncfix.command_line.report_mode import remake_report, write_report
 from dials_truncfix.command_line.verify_mode import verify
 from dials_truncfix.parallel import available_processes
 from dials_truncfix.sweep.label_image import LabelImage, read_label_image
@@ -53,11 +57,13 @@ from dials_truncfix.sweep.replicates import plan_replicates
 
 phil_scope = libtbx.phil.parse(
     """
-mode = *correct check verify
+mode = *correct check verify report
   .type = choice
   .help = "correct: judge, then write corrected images and experiments. check: judge"
           "only, and write no image. verify: given corrected images, make some of them"
           "again from their source and compare; exit status 1 when they differ."
+          "report: given the record of a run, dials.truncfix.json, make its report"
+          "again."
 
 force = False
   .type = bool
@@ -227,6 +233,10 @@ output {
   json = dials.truncfix.json
     .type = path
     .help = "Verdict, parameters and fits of all images. None: not written."
+  html = dials.truncfix.html
+    .type = path
+    .help = "Report: verdict, warnings and figures in one page, which needs no"
+            "network. None: not written."
   log = dials.truncfix.log
     .type = path
     .help = "None: not written."
@@ -295,6 +305,7 @@ def output_options(params: Any) -> OutputOptions:
             image_format=output.format,
             experiments=output.experiments,
             json=output.json,
+            html=output.html,
             offset=None if output.offset is auto else output.offset,
             gain=None if params.gain is auto else params.gain,
             pedestal=None if params.pedestal is auto else params.pedestal,
@@ -323,7 +334,13 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         read_experiments_from_images=True,
         epilog=__doc__,
     )
-    params, options = parse_arguments(parser, args, phil)
+    params, options, files = parse_with_files(parser, args, phil)
+    if params.mode == "report":
+        # without a log file: that of the correction stays
+        start(parser, options, None)
+        remake_report(files, params.output.html)
+        return
+    refuse_unread(files)
     if not params.input.experiments:
         parser.print_help()
         sys.exit(0)
@@ -340,6 +357,7 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         [
             *(r.output.experiments for r in replicates if writes_images),
             output.json,
+            output.html,
             params.output.log,
         ],
     )
@@ -349,13 +367,15 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     nproc = available_processes() if params.nproc is libtbx.Auto else params.nproc
     try:
         if writes_images:
-            repair_sweep(experiments, correction, output, nproc, force=params.force)
+            force = params.force
+            record = repair_sweep(experiments, correction, output, nproc, force)
         else:
-            check_sweep(experiments, correction, output)
+            record = check_sweep(experiments, correction, output)
     except OSError as error:
         raise Sorry(explain(error, output.directory)) from None
     except ValueError as error:
         raise Sorry(str(error)) from None
+    write_report(record, output.html, output.json or "the record")
 
 
 if __name__ == "__main__":

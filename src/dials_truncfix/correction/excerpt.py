@@ -16,7 +16,7 @@ BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.floating[Any]]
 
 #: Edges of the small picture and of the close-up, pixels.
-_PICTURE_SIDE = 256
+_PICTURE_SIDE = 176
 _CLOSE_UP_SIDE = 33
 _TILE = 5
 # A spot stands out from the tiles of its radius by this many of their deviations.
@@ -63,7 +63,7 @@ def small_picture(image: IntArray, mask: BoolArray) -> tuple[FloatArray, int]:
     Returns
     -------
     picture : ndarray, float64
-        At most 256 in both directions, ADU; NaN where hardly any pixel is usable.
+        At most 176 in both directions, ADU; NaN where hardly any pixel is usable.
     binning : int
         Edge of a square, pixels. What is left of the last squares is cut off.
     """

@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float64]
 _DEEPEST = 255
 _HIGHEST = 2047
 # Counted beyond the range of the fits, to show how they go on.
-_MARGIN = 1.3
+_MARGIN = 2.0
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,16 @@ def refuse_other_than_file(path: Path) -> None:
         raise FileExistsError(errno.EEXIST, "Not a regular file", str(path))
 
 
+def check_writable(path: PathLike) -> None:
+    """Raise the OSError that `atomic_write` would raise; leaves nothing behind."""
+
+    class _Enough(Exception):
+        pass
+
+    with contextlib.suppress(_Enough), atomic_write(path):
+        raise _Enough
+
+
 @contextlib.contextmanager
 def atomic_write(path: PathLike, *, fsync: bool = False) -> Iterator[BinaryIO]:
     """Open a temporary file that takes the name `path` when the block succeeds.

@@ -27,6 +27,8 @@ _MOST_BARS = 100
 _LARGEST_ARRAY = 1 << 24
 # The deepest and the highest values hold this part of the pixels, and are left out.
 _LEFT_OUT = 5e-4
+# Shown beyond the range of the fit.
+_BEYOND = 1.7
 _KEY = (
     (SKY_BLUE, "recorded, above zero"),
     (VERMILLION, "recorded as zero (outline; the number tells its height)"),
@@ -166,7 +168,7 @@ def _range(
     """Choose the values to show, ADU."""
     depth = np.cumsum(corrected)
     low = lowest + int(np.searchsorted(depth, _LEFT_OUT * max(depth[-1], 1)))
-    high = min(max(int(1.2 * i_max), 8), len(recorded) - 1)
+    high = min(max(int(_BEYOND * i_max), 8), len(recorded) - 1)
     return min(low, -1), max(high, 1)
 
 

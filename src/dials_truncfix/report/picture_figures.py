@@ -98,7 +98,6 @@ def _frames(picture: PictureRecord, before: Array, after: Array) -> FigureGrid:
                 start=((scale - 1) / 2, (scale - 1) / 2),
                 step=scale,
                 shapes=[window],
-                unit="mean (ADU)",
             )
         )
     return FigureGrid(figures, columns=2)
@@ -134,7 +133,6 @@ def _pieces(picture: PictureRecord, before: Array, after: Array) -> FigureGrid:
             start=picture.corner,
             step=1,
             shapes=[],
-            unit="value (ADU)",
         )
         for values, name, caption in zip((before, after), ("before", "after"), captions)
     ]
@@ -151,7 +149,6 @@ def _heatmap(
     start: tuple[float, float],
     step: int,
     shapes: list[dict[str, Any]],
-    unit: str,
 ) -> Figure:
     low, high = limits
     n_slow, n_fast = values.shape
@@ -166,7 +163,7 @@ def _heatmap(
         "zmax": high,
         "colorscale": signed_scale(low, high),
         "colorbar": {
-            "title": {"text": unit, "side": "right"},
+            "title": {"text": "ADU"},
             "thickness": 12,
             "len": 0.9,
             "outlinewidth": 0.5,
@@ -196,5 +193,5 @@ def _heatmap(
         title=title,
         caption=caption,
         # room for the axis and the colour bar
-        aspect=round(min(max(1.22 * n_fast / n_slow, 0.5), 3.0), 3),
+        aspect=round(min(max(1.16 * n_fast / n_slow, 0.5), 3.0), 3),
     )

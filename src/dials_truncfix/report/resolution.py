@@ -15,7 +15,7 @@ _NICE = (
     1.4, 1.3, 1.2, 1.1, 1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5,
 )  # fmt: skip
 # Labels may not be closer than this fraction of the axis: narrow screens.
-_CLOSEST = 0.12
+_CLOSEST = 0.1
 
 
 def inverse_square(d: Sequence[float] | Array) -> Array:
@@ -59,7 +59,7 @@ def resolution_axis(low: float, high: float) -> dict[str, Any]:
     # round numbers come first, then what finds room between them
     for d in sorted(_NICE, key=lambda value: (value % 1 > 0, value * 2 % 1 > 0)):
         position = d**-2.0
-        if ends[0] <= position <= ends[1] and all(
+        if low <= position <= ends[1] and all(
             abs(position - other**-2.0) > _CLOSEST * span for other in ticks
         ):
             ticks.append(d)

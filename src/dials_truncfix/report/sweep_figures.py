@@ -55,7 +55,7 @@ def _zeros_by_resolution(rings: RingSeries) -> Figure:
                 "width": 3,
                 "color": VERMILLION,
             },
-            "marker": {"color": VERMILLION, "size": 8},
+            "marker": {"color": VERMILLION, "size": 9, "symbol": "circle-open"},
             "text": names,
             "hovertemplate": "%{text}: %{y:.2f} % zeros<extra></extra>",
         },
@@ -66,7 +66,7 @@ def _zeros_by_resolution(rings: RingSeries) -> Figure:
             "x": x,
             "y": fitted,
             "line": {"color": BLACK, "width": 1.8},
-            "marker": {"color": BLACK, "size": 8, "symbol": "x-thin-open"},
+            "marker": {"color": BLACK, "size": 3},
             "text": names,
             "hovertemplate": "%{text}: %{y:.2f} % by the fit<extra></extra>",
         },
@@ -360,7 +360,7 @@ def _image_axis(numbers: npt.NDArray[np.int64]) -> dict[str, Any]:
 
 
 def _sd_over_images(values: Array) -> Array:
-    """Standard deviation of each column, leaving out NaN; NaN without two values."""
+    """Take the standard deviation of each column; NaN without two values."""
     known = np.isfinite(values)
     count = known.sum(axis=0)
     filled = np.where(known, values, 0.0)

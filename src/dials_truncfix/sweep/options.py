@@ -103,8 +103,9 @@ class OutputOptions:
         added when it is missing.
     image_format : {'cbf', 'smv', 'nexus', 'sidecar'}
         Format of the images.
-    experiments, json : str or None
-        Paths of the experiments and of the record; None leaves them out.
+    experiments, json, html : str or None
+        Paths of the experiments, of the record and of the report; None leaves them
+        out.
     offset : int or None
         Offset of SMV pixels, ADU; None finds it.
     gain, pedestal : float or None
@@ -126,6 +127,7 @@ class OutputOptions:
     image_format: str = "cbf"
     experiments: str | None = "truncfix.expt"
     json: str | None = "dials.truncfix.json"
+    html: str | None = "dials.truncfix.html"
     offset: int | None = None
     gain: float | None = None
     pedestal: float | None = None

@@ -214,6 +214,11 @@ def _bounds(shape: str, bounds: list[float]) -> dict[str, Any]:
     return {}
 
 
+def plain_record(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that the JSON text of a record is read back to."""
+    return dict(_finite(record))
+
+
 def as_json(record: dict[str, Any], recipe: dict[str, Any] | None = None) -> bytes:
     """Write a record as JSON; numbers that are not finite become null.
 

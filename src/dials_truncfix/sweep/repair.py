@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from dials_truncfix.correction.evidence import collect_evidence
 from dials_truncfix.correction.verdict import Verdict, VerdictClass, judge
-from dials_truncfix.io.atomic import atomic_write
+from dials_truncfix.io.atomic import atomic_write, check_writable
 from dials_truncfix.io.staging import output_folder, staging_folder
 from dials_truncfix.parallel import TaskMap, task_map
 from dials_truncfix.sweep import summary
@@ -37,6 +37,7 @@ from dials_truncfix.sweep.record import (
     correlation_record,
     fits_record,
     illustrations_record,
+    plain_record,
     regions_record,
     replicates_record,
     run_record,
@@ -52,7 +53,7 @@ logger = logging.getLogger("dials.truncfix.repair")
 
 def check_sweep(
     experiments: Any, correction: CorrectionOptions, output: OutputOptions
-) -> Verdict:
+) -> dict[str, Any]:
     """Judge a sweep and write the verdict, but no image.
 
     Parameters
@@ -66,7 +67,8 @@ def check_sweep(
 
     Returns
     -------
-    Verdict
+    dict
+        The record, plain JSON values.
 
     Raises
     ------
@@ -78,6 +80,7 @@ def check_sweep(
     work = SweepWork(experiments.imagesets()[0], correction)
     with ExitStack() as files:
         json = _open(files, output.json)
+        _check_report(output)
         log_regions(work)
         verdict = _judge(work, sample(len(work.source)))
         logger.info("Verdict: %s. %s.", verdict.verdict_class.value, verdict.reason)
@@ -85,9 +88,10 @@ def check_sweep(
             logger.info("dials.truncfix would correct these images.")
         elif verdict.verdict_class is not VerdictClass.NO_ZEROS:
             logger.info("%s", summary.REMEDIES[verdict.verdict_class])
+        record = run_record(work.source, correction, verdict)
         if json is not None:
-            json.write(as_json(run_record(work.source, correction, verdict)))
-    return verdict
+            json.write(as_json(record))
+    return plain_record(record)
 
 
 def repair_sweep(
@@ -96,10 +100,11 @@ def repair_sweep(
     output: OutputOptions,
     nproc: int = 1,
     force: bool = False,
-) -> None:
+) -> dict[str, Any]:
     """Correct a sweep.
 
-    All outputs appear together when everything has gone well; otherwise none does.
+    All outputs appear together when everything has gone well; otherwise none does. The
+    report is left to the caller, who gets what it is made from.
 
     Parameters
     ----------
@@ -113,6 +118,11 @@ def repair_sweep(
         Number of processes.
     force : bool
         Correct whatever the verdict.
+
+    Returns
+    -------
+    dict
+        The record, plain JSON values.
 
     Raises
     ------
@@ -138,6 +148,7 @@ def repair_sweep(
         files.enter_context(output_folder(Path(output.directory)))
         expts = [_open(files, replicate.output.experiments) for replicate in replicates]
         json = _open(files, output.json)
+        _check_report(output)
         folders = [
             files.enter_context(staging_folder(Path(replicate.output.directory)))
             for replicate in replicates
@@ -170,19 +181,20 @@ def repair_sweep(
             if expt is not None:
                 corrected = corrected_experiments(experiments, source, template, panel)
                 expt.write(corrected.as_json().encode())
+        record = run_record(source, correction, verdict)
+        record.update(fits_record(done.fits, source, done.panels[0], done.gain))
+        record["regions"] = regions_record(work)
+        record["replicates"] = replicates_record(replicates, done.panels)
+        record["noise_correlation"] = correlation_record(done.looks)
+        record["illustrations"] = illustrations_record(done.looks, source)
         if json is not None:
-            record = run_record(source, correction, verdict)
-            record.update(fits_record(done.fits, source, done.panels[0], done.gain))
-            record["regions"] = regions_record(work)
-            record["replicates"] = replicates_record(replicates, done.panels)
-            record["noise_correlation"] = correlation_record(done.looks)
-            record["illustrations"] = illustrations_record(done.looks, source)
             here = Path(output.json).absolute().parent
             json.write(as_json(record, recipe_to_plain(placed(recipe, here))))
     for replicate, panel in zip(replicates, done.panels):
         summary.log_saved(replicate, names, source, panel)
     if output.json is not None:
         logger.info("Saving the record to %s", output.json)
+    return plain_record(record)
 
 
 def _recipe(work: SweepWork, output: OutputOptions, done: Corrected) -> Recipe:
@@ -203,6 +215,12 @@ def refuse_folder_of_inputs(folder: Path, source: SweepSource) -> None:
                 f"the folder {target} holds the images to be corrected: give another "
                 "for the corrected ones, e.g. output.directory=corrected"
             )
+
+
+def _check_report(output: OutputOptions) -> None:
+    """See before the work that the report can be written after it."""
+    if output.html is not None:
+        check_writable(output.html)
 
 
 def _open(files: ExitStack, path: str | None) -> BinaryIO | None:
