@@ -30,12 +30,8 @@ def written(recording, tmp_path_factory):
 
 
 def test_outputs(written, corrected):
-    assert files_of(written) == [
-        "dials.truncfix.json",
-        "truncfix.expt",
-        "truncfix_00001.h5",
-        "truncfix_master.h5",
-    ]
+    images = [name for name in files_of(written) if "dials.truncfix" not in name]
+    assert images == ["truncfix.expt", "truncfix_00001.h5", "truncfix_master.h5"]
 
 
 def test_pixels_and_models_are_those_of_cbf(written, corrected):
