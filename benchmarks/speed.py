@@ -93,21 +93,21 @@ def first_images(experiments: Path, n_images: int) -> Path:
 
 def commands(experiments: Path, label: str) -> Iterator[tuple[str, list[str]]]:
     """List what is timed on one sweep, in an order in which each finds its input."""
-    corrected = f"{label}.expt"
     script = [sys.executable, str(Path(__file__).resolve())]
-    for image_format in ("smv", "cbf"):
+    names = {"smv": "SMV", "cbf": "CBF", "sidecar": "sidecar"}
+    for image_format, name in names.items():
         yield (
-            f"dials.truncfix, {image_format.upper()}",
+            f"dials.truncfix, {name}",
             [
                 "dials.truncfix",
                 experiments.name,
                 "nproc=1",
                 f"output.format={image_format}",
                 f"output.directory={label}_{image_format}",
-                f"output.experiments={corrected}",
+                f"output.experiments={label}_{image_format}.expt",
             ],
         )
-    yield REFERENCE, ["dials.find_spots", corrected, "nproc=1"]
+    yield REFERENCE, ["dials.find_spots", f"{label}_cbf.expt", "nproc=1"]
     yield (
         "dials.convert_to_cbf, camera's images",
         [
@@ -117,6 +117,7 @@ def commands(experiments: Path, label: str) -> Iterator[tuple[str, list[str]]]:
         ],
     )
     yield "read", [*script, "--task", "read", experiments.name]
+    yield "read by sidecar", [*script, "--task", "read", f"{label}_sidecar.expt"]
     yield "read and write CBF", [*script, "--task", "copy", experiments.name]
 
 
