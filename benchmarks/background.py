@@ -52,7 +52,7 @@ def background_rows(truncated: Path, corrected: Path, untruncated: Path) -> list
         [[] for _ in range(work.annuli.n_rings)] for _ in sources
     ]
     for index in range(len(work.source)):
-        labels = work.image_annuli(work.source.read(index)).labels
+        labels = work.image_regions(work.source.read(index)).labels
         for form, source in zip(pixels, sources):
             image = source.read(index).pixels
             for ring, values in enumerate(form):

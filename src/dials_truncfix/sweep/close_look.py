@@ -112,7 +112,7 @@ def look_closely(task: LookTask) -> CloseLook:
     """Correct an image and look at it."""
     work = unpack(task.sweep)
     frame = work.source.read(task.index)
-    regions = work.image_annuli(frame)
+    regions = work.image_regions(frame)
     image = (work, task.index, frame, regions, task.fits)
     # expected values have too little noise to tell the gain
     drawn = corrected_pixels(*image, assign="random")

@@ -33,14 +33,14 @@ class MeasureTask:
 
 
 @dataclass(frozen=True)
-class ImageAnnuli:
+class ImageRegions:
     """The regions of one image.
 
     Attributes
     ----------
     index : int
         Position in the imageset.
-    regions : RegionTable
+    table : RegionTable
         The regions; radial coordinates are 2θ, rad.
     d_limits : ndarray, shape (n_regions, 2), float64
         Resolution at the inner and outer limit, Å.
@@ -54,7 +54,7 @@ class ImageAnnuli:
     """
 
     index: int
-    regions: RegionTable
+    table: RegionTable
     d_limits: npt.NDArray[np.float64]
     n_zero: npt.NDArray[np.int64]
     n_left_out: int
@@ -63,14 +63,14 @@ class ImageAnnuli:
     @property
     def n_pixels(self) -> npt.NDArray[np.int64]:
         """Pixels of each region."""
-        return self.regions.n_pixels
+        return self.table.n_pixels
 
 
 @dataclass(frozen=True)
 class ImageHistograms:
     """Regions of one image with their histograms, shape (n_regions, n_bins), int64."""
 
-    annuli: ImageAnnuli
+    regions: ImageRegions
     histograms: npt.NDArray[np.int64]
 
     @property
@@ -86,7 +86,7 @@ class ImageFits:
     Where histograms were pooled, the fits count the pixels of all images.
     """
 
-    annuli: ImageAnnuli
+    regions: ImageRegions
     fits: RingFits
 
 
@@ -132,14 +132,14 @@ def fit_images(task: MeasureTask) -> list[ImageFits]:
     fitted = []
     for index in task.indices:
         frame = work.source.read(index)
-        fitted.append(fit_frame(work, index, frame, work.image_annuli(frame)))
+        fitted.append(fit_frame(work, index, frame, work.image_regions(frame)))
     return fitted
 
 
 def fit_frame(work: SweepWork, index: int, frame: Frame, regions: Regions) -> ImageFits:
     """Measure and fit one image that has been read."""
     image = _measure(work, index, frame, regions)
-    return ImageFits(image.annuli, _fit(image.histograms, regions.table, work.options))
+    return ImageFits(image.regions, _fit(image.histograms, regions.table, work.options))
 
 
 def measure_images(task: MeasureTask) -> list[ImageHistograms]:
@@ -148,7 +148,7 @@ def measure_images(task: MeasureTask) -> list[ImageHistograms]:
     measured = []
     for index in task.indices:
         frame = work.source.read(index)
-        measured.append(_measure(work, index, frame, work.image_annuli(frame)))
+        measured.append(_measure(work, index, frame, work.image_regions(frame)))
     return measured
 
 
@@ -160,9 +160,9 @@ def _measure(
     )
     table = regions.table
     return ImageHistograms(
-        ImageAnnuli(
+        ImageRegions(
             index=index,
-            regions=table,
+            table=table,
             d_limits=work.d_limits(table),
             n_zero=histograms[:, 0].copy(),
             n_left_out=int(np.count_nonzero(frame.valid) - table.n_pixels.sum()),
@@ -195,7 +195,7 @@ def _pool(
     total = np.zeros_like(image.histograms)
     for other in others:
         if (
-            image.annuli.regions.same_division(other.annuli.regions)
+            image.regions.table.same_division(other.regions.table)
             and not other.is_blank
         ):
             total += other.histograms
@@ -207,10 +207,10 @@ def _fit_pooled(
 ) -> Iterator[ImageFits]:
     fitted: dict[tuple[bytes, bool], RingFits] = {}
     for image in images:
-        key = (image.annuli.regions.key, image.is_blank)
+        key = (image.regions.table.key, image.is_blank)
         if key not in fitted or image.is_blank:
-            fitted[key] = _fit(_pool(image, images), image.annuli.regions, options)
-        yield ImageFits(image.annuli, fitted[key])
+            fitted[key] = _fit(_pool(image, images), image.regions.table, options)
+        yield ImageFits(image.regions, fitted[key])
 
 
 def _fit_blocks(
@@ -224,11 +224,11 @@ def _fit_blocks(
 
     def fit_first() -> ImageFits:
         image = waiting.popleft()
-        while window[0].annuli.index < image.annuli.index - before:
+        while window[0].regions.index < image.regions.index - before:
             window.popleft()
         histograms = _pool(image, window)
-        fits = _fit(histograms, image.annuli.regions, options)
-        return ImageFits(image.annuli, fits)
+        fits = _fit(histograms, image.regions.table, options)
+        return ImageFits(image.regions, fits)
 
     for image in images:
         window.append(image)

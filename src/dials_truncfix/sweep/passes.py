@@ -149,7 +149,7 @@ def correct_images(work: SweepTasks) -> Corrected:
 def _one_pass(work: SweepTasks) -> Corrected:
     todo = [MeasureTask(work.packed, (index,)) for index in sample(len(work.source))]
     few = [image for block in work.tasks(fit_images, todo) for image in block]
-    looks = _look(work, [(image.annuli.index, image.fits) for image in few])
+    looks = _look(work, [(image.regions.index, image.fits) for image in few])
     gain = estimate_gain([look.noise for look in looks])
     panels = _panels(work, gain, [])
     writing = [
@@ -172,7 +172,7 @@ def _two_passes(work: SweepTasks) -> Corrected:
     fitting = fit_sweep(work.packed, n_images, work.correction, work.tasks)
     fits = list(progress(fitting, total=n_images, desc="Fitting"))
     summary.log_fits(fits, work.source)
-    images = [(image.annuli.index, image.fits) for image in fits]
+    images = [(image.regions.index, image.fits) for image in fits]
     looks = _look(work, [images[index] for index in sample(n_images)])
     gain = estimate_gain([look.noise for look in looks])
     panels = _panels(work, gain, images)

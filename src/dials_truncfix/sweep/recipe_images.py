@@ -253,12 +253,12 @@ class RecipeImages:
         frame = self._work.source.read(index)
         fits = None if number is None else self.recipe.fits[number]
         try:
-            annuli = self._work.image_annuli(frame)
-            if fits is not None and len(fits.status) != annuli.n_regions:
+            regions = self._work.image_regions(frame)
+            if fits is not None and len(fits.status) != regions.n_regions:
                 raise ValueError(
-                    f"{len(fits.status)} fits of {annuli.n_regions} annuli"
+                    f"{len(fits.status)} fits of {regions.n_regions} regions"
                 )
-            pixels = corrected_pixels(self._work, index, frame, annuli, fits)
+            pixels = corrected_pixels(self._work, index, frame, regions, fits)
         except _NONSENSE as error:
             raise ValueError(
                 f"{printable(self.sources.rights.referrer)} does not fit image "

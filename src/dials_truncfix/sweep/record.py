@@ -91,8 +91,8 @@ def fits_record(
         "anisotropy": [asdict(ring) for ring in ring_anisotropy(images)],
         "images": [
             {
-                "image": source.numbers[image.annuli.index],
-                "n_left_out": image.annuli.n_left_out,
+                "image": source.numbers[image.regions.index],
+                "n_left_out": image.regions.n_left_out,
                 "annuli": _annuli(image),
             }
             for image in images
@@ -142,7 +142,7 @@ def replicates_record(
 
 def _annuli(image: ImageFits) -> list[dict[str, Any]]:
     """Describe the annuli of one image, or the regions they are divided into."""
-    annuli, fits = image.annuli, image.fits
+    annuli, fits = image.regions, image.fits
     table = annuli.regions
     return [
         {

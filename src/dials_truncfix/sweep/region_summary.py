@@ -70,12 +70,12 @@ def region_table(fits: list[ImageFits]) -> str:
         name: np.concatenate([getattr(image.fits, name) for image in fits])
         for name in ("p_nonpositive", "mean", "mean_nonpositive", "family", "fitted")
     }
-    tables = [image.annuli.regions for image in fits]
+    tables = [image.regions.table for image in fits]
     ring = np.concatenate([table.ring for table in tables])
     cell = np.concatenate([table.cell for table in tables])
     n_pixels = np.concatenate([table.n_pixels for table in tables])
-    n_zero = np.concatenate([image.annuli.n_zero for image in fits])
-    d_limits = np.concatenate([image.annuli.d_limits for image in fits])
+    n_zero = np.concatenate([image.regions.n_zero for image in fits])
+    d_limits = np.concatenate([image.regions.d_limits for image in fits])
     rows = []
     for number in np.unique(ring):
         mine = ring == number

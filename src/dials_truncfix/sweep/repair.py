@@ -267,7 +267,7 @@ def _most_zeros(work: SweepWork, tasks: TaskMap) -> list[int]:
         for block in blocks(range(len(work.source)), IMAGES_PER_TASK)
     ]
     n_zero = {
-        image.annuli.index: int(image.annuli.n_zero.sum())
+        image.regions.index: int(image.regions.n_zero.sum())
         for block in tasks(measure_images, todo)
         for image in block
     }

@@ -51,16 +51,16 @@ def annulus_table(fits: list[ImageFits]) -> str:
 
     Images that lack an annulus, because the beam stop covers it, are left out.
     """
-    if fits[0].annuli.regions.n_cells > 1:
+    if fits[0].regions.table.n_cells > 1:
         return region_table(fits)
-    n_annuli = max(len(image.annuli.n_pixels) for image in fits)
-    whole = [image for image in fits if len(image.annuli.n_pixels) == n_annuli]
-    d_limits = whole[0].annuli.d_limits
+    n_annuli = max(len(image.regions.n_pixels) for image in fits)
+    whole = [image for image in fits if len(image.regions.n_pixels) == n_annuli]
+    d_limits = whole[0].regions.d_limits
     rows = []
     for ring in range(n_annuli):
         fitted = [image.fits for image in whole if image.fits.fitted[ring]]
-        n_pixels = sum(int(image.annuli.n_pixels[ring]) for image in whole)
-        n_zero = sum(int(image.annuli.n_zero[ring]) for image in whole)
+        n_pixels = sum(int(image.regions.n_pixels[ring]) for image in whole)
+        n_zero = sum(int(image.regions.n_zero[ring]) for image in whole)
         families = [str(fit.family[ring]) for fit in fitted]
         names = ", ".join(
             f"{families.count(name)} {name}" for name in sorted(set(families))
@@ -101,9 +101,9 @@ def annulus_table(fits: list[ImageFits]) -> str:
 def log_fits(fits: list[ImageFits], source: SweepSource) -> None:
     """Tabulate the fits, and name the images that could not be fitted at all."""
     logger.info("\n%s", annulus_table(fits))
-    log_anisotropy(ring_anisotropy(fits), fits[0].annuli.regions.n_cells > 1)
+    log_anisotropy(ring_anisotropy(fits), fits[0].regions.table.n_cells > 1)
     unfitted = [
-        f"{source.numbers[image.annuli.index]} ({_status(image)})"
+        f"{source.numbers[image.regions.index]} ({_status(image)})"
         for image in fits
         if not image.fits.fitted.any()
     ]

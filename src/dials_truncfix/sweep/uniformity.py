@@ -29,8 +29,10 @@ def ring_anisotropy(images: Sequence[ImageFits]) -> list[Anisotropy]:
     list of Anisotropy
         One for each annulus, from the centre outwards; none without images.
     """
-    sampled = [image for image in images if image.annuli.zeros is not None]
-    counts = [image.annuli.zeros for image in sampled if image.annuli.zeros is not None]
+    sampled = [image for image in images if image.regions.zeros is not None]
+    counts = [
+        image.regions.zeros for image in sampled if image.regions.zeros is not None
+    ]
     return anisotropy(counts, _slope(sampled)) if counts else []
 
 

@@ -169,7 +169,7 @@ class SweepWork:
         """Grid of radius and azimuth on which the background's uniformity is tested."""
         return azimuth_grid(self.grid, self.annuli.edges, self.beam_centre)
 
-    def image_annuli(self, frame: Frame) -> Regions:
+    def image_regions(self, frame: Frame) -> Regions:
         """Regions of the pixels of one image that can be fitted and corrected.
 
         They depend on this image only, so that any part of a sweep is corrected

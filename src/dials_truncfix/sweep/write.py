@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Callable
 
-from dials_truncfix.correction.annuli import Annuli
 from dials_truncfix.correction.fit import RingFits
+from dials_truncfix.correction.regions import Regions
 from dials_truncfix.sweep.correct import drawn_pixels, image_law
 from dials_truncfix.sweep.image_output import Destination, open_output
 from dials_truncfix.sweep.measure import ImageFits, MeasureTask, fit_frame
@@ -62,8 +62,8 @@ def smallest_values(task: SmallestTask) -> list[int]:
     smallest = []
     for index, fits in task.correct.images:
         frame = work.source.read(index)
-        annuli = work.image_annuli(frame)
-        law = image_law(work, frame, annuli, fits)
+        regions = work.image_regions(frame)
+        law = image_law(work, frame, regions, fits)
         drawn = (
             drawn_pixels(work, index, frame, law, seed=seed)[frame.valid]
             for seed in task.seeds
@@ -79,7 +79,7 @@ def write_images(task: WriteTask) -> int:
     with _open_outputs(work, task.destinations, len(images)) as write:
         for index, fits in images:
             frame = work.source.read(index)
-            write(index, frame, work.image_annuli(frame), fits)
+            write(index, frame, work.image_regions(frame), fits)
     return len(images)
 
 
@@ -91,9 +91,9 @@ def fit_and_write_images(task: FitAndWriteTask) -> list[ImageFits]:
     with _open_outputs(work, task.destinations, len(indices)) as write:
         for index in indices:
             frame = work.source.read(index)
-            annuli = work.image_annuli(frame)
-            image = fit_frame(work, index, frame, annuli)
-            write(index, frame, annuli, image.fits)
+            regions = work.image_regions(frame)
+            image = fit_frame(work, index, frame, regions)
+            write(index, frame, regions, image.fits)
             fitted.append(image)
     return fitted
 
@@ -101,7 +101,7 @@ def fit_and_write_images(task: FitAndWriteTask) -> list[ImageFits]:
 @contextmanager
 def _open_outputs(
     work: SweepWork, destinations: Sequence[Destination], n_images: int
-) -> Iterator[Callable[[int, Frame, Annuli, RingFits | None], None]]:
+) -> Iterator[Callable[[int, Frame, Regions, RingFits | None], None]]:
     """Open the outputs of a task; what is yielded corrects and writes an image."""
     with ExitStack() as files:
         writers = [
@@ -110,9 +110,9 @@ def _open_outputs(
         ]
 
         def write(
-            index: int, frame: Frame, annuli: Annuli, fits: RingFits | None
+            index: int, frame: Frame, regions: Regions, fits: RingFits | None
         ) -> None:
-            law = image_law(work, frame, annuli, fits)
+            law = image_law(work, frame, regions, fits)
             for destination, write_image in zip(destinations, writers):
                 pixels = drawn_pixels(work, index, frame, law, seed=destination.seed)
                 write_image(index, frame, pixels)
