@@ -72,6 +72,7 @@ def run_record(
             "class": verdict.verdict_class.value,
             "reason": verdict.reason,
             "statistics": dict(verdict.statistics),
+            "regions": [asdict(region) for region in verdict.regions],
         },
     }
 
@@ -142,15 +143,15 @@ def replicates_record(
 
 def _annuli(image: ImageFits) -> list[dict[str, Any]]:
     """Describe the annuli of one image, or the regions they are divided into."""
-    annuli, fits = image.regions, image.fits
-    table = annuli.regions
+    regions, fits = image.regions, image.fits
+    table = regions.table
     return [
         {
             **({"cells": _cells_of(table, ring)} if table.n_cells > 1 else {}),
-            "d_max": annuli.d_limits[ring, 0],
-            "d_min": annuli.d_limits[ring, 1],
-            "n_pixels": annuli.n_pixels[ring],
-            "n_zero": annuli.n_zero[ring],
+            "d_max": regions.d_limits[ring, 0],
+            "d_min": regions.d_limits[ring, 1],
+            "n_pixels": regions.n_pixels[ring],
+            "n_zero": regions.n_zero[ring],
             "status": str(fits.status[ring]),
             "model": str(fits.family[ring]),
             "parameters": fits.theta[ring].tolist(),
@@ -164,7 +165,7 @@ def _annuli(image: ImageFits) -> list[dict[str, Any]]:
             "rmsd": fits.rmsd[ring],
             "chi_square": fits.chi_square[ring],
         }
-        for ring in range(len(annuli.n_pixels))
+        for ring in range(len(regions.n_pixels))
     ]
 
 
