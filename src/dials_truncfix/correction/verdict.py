@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+import numpy.typing as npt
 
 from dials_truncfix.correction.evidence import Evidence
 from dials_truncfix.correction.levels import at_levels, level_step, zeros_stand_apart
@@ -22,6 +23,7 @@ _DEAD_FRACTION = 0.01
 _FEW_LEVELS = 6
 _FEW_SPACED_LEVELS = 16
 _ANISOTROPY_LIMIT = 1.0
+_N_LOW_COUNTS = 24
 
 
 class VerdictClass(str, Enum):
@@ -40,6 +42,27 @@ class VerdictClass(str, Enum):
 
 
 @dataclass(frozen=True)
+class RegionZeros:
+    """
+    Zeros of a region of similar brightness against those of a counting detector.
+
+    Attributes
+    ----------
+    n_pixels, n_zero : int
+        Pixels, and those recorded as zero.
+    n_predicted : float
+        Zeros that a counting detector would have; NaN where nothing can be predicted.
+    low_counts : tuple of int
+        Pixels of the lowest levels, zero first.
+    """
+
+    n_pixels: int
+    n_zero: int
+    n_predicted: float
+    low_counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """
     The decision and what it rests on.
@@ -52,11 +75,14 @@ class Verdict:
         One sentence with the numbers that decided.
     statistics : Mapping
         Numbers by name; see `judge`.
+    regions : tuple of RegionZeros
+        From the darkest to the brightest region that has pixels.
     """
 
     verdict_class: VerdictClass
     reason: str
     statistics: Mapping[str, float]
+    regions: tuple[RegionZeros, ...] = ()
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -94,9 +120,10 @@ def judge(evidence: Evidence) -> Verdict:
     excess = zero_excess(levels)
     votes = vote(levels)
     statistics = _statistics(evidence, excess, votes, step)
+    regions = _regions(levels, excess)
 
     def verdict(kind: VerdictClass, reason: str) -> Verdict:
-        return Verdict(kind, reason, statistics)
+        return Verdict(kind, reason, statistics, regions)
 
     early = _without_zeros_question(evidence)
     if early is not None:
@@ -287,6 +314,23 @@ def _by_votes(
             f"{evidence.anisotropy:.1f} times its noise: is the beam centre right?",
         )
     return VerdictClass.TRUNCATED, f"{zeros}, {excess}: values below zero were cut off"
+
+
+def _regions(
+    levels: npt.NDArray[np.int64], excess: ZeroExcess
+) -> tuple[RegionZeros, ...]:
+    """Collect the low counts and the zeros of each region for the record."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        predicted = excess.n_zero / excess.ratio
+    return tuple(
+        RegionZeros(
+            n_pixels=int(excess.n_pixels[i]),
+            n_zero=int(excess.n_zero[i]),
+            n_predicted=float(predicted[i]),
+            low_counts=tuple(levels[i, :_N_LOW_COUNTS].tolist()),
+        )
+        for i in np.flatnonzero(excess.n_pixels)
+    )
 
 
 def _statistics(

@@ -104,8 +104,9 @@ def _figure(
     x = np.concatenate([x_below, x_above])
     fit = 100 * np.concatenate([fit_below, fit_above])
     zeros = 100 * recorded[0] / n_pixels
-    top = 1.18 * 100 * max(below.max(initial=0), above.max(initial=0), fit.max() / 100)
+    top = 1.28 * 100 * max(below.max(initial=0), above.max(initial=0), fit.max() / 100)
     fitted = x <= max(i_max, 0)
+    beyond = x >= x[fitted].max()
     data: list[dict[str, Any]] = [
         _bars(x_above, 100 * above, width, SKY_BLUE, "recorded"),
         _bars(x_below, 100 * below, width, ORANGE, "restored"),
@@ -121,7 +122,7 @@ def _figure(
     if i_max >= 0:
         data += [
             _line(x[fitted], fit[fitted], "solid"),
-            _line(x[~fitted], fit[~fitted], "dot"),
+            _line(x[beyond], fit[beyond], "dot"),
         ]
     layout = {
         "showlegend": False,
@@ -148,15 +149,17 @@ def _figure(
             }
         ],
     }
-    name = shell_name(*histograms.d_limits[k])
+    whole = len(histograms.d_limits) == rings.n_rings
+    name = f"{'Annulus' if whole else 'Region'} {k + 1}"
+    limits = shell_name(*histograms.d_limits[k])
     quality = _quality(k, histograms, rings)
     return Figure(
         {"data": data, "layout": layout},
         description=(
-            f"Histogram of annulus {k + 1}, {name}. {zeros:.1f} % of the pixels were "
+            f"Histogram of {name.lower()}, {limits}. {zeros:.1f} % of the pixels were "
             f"recorded as zero. {quality}"
         ),
-        title=f"Annulus {k + 1}: {name}",
+        title=f"{name}: {limits}",
         caption=quality,
         height=270,
     )
@@ -206,15 +209,9 @@ def _line(x: Array, y: Array, dash: str) -> dict[str, Any]:
 def _quality(k: int, histograms: HistogramRecord, rings: RingSeries) -> str:
     if histograms.i_max[k] < 0:
         return "No distribution could be fitted."
-    if (
-        not np.allclose(
-            np.nan_to_num(np.array(histograms.d_limits)),
-            np.nan_to_num(rings.d_limits, posinf=0),
-        )
-        if len(rings.d_limits) == len(histograms.d_limits)
-        else True
-    ):
-        return "Sum of several regions."
+    if len(histograms.d_limits) != rings.n_rings:
+        # the annuli are divided, or some are merged in these images
+        return ""
     return (
         f"rmsd {rings.average('rmsd')[k]:.3g} pixels per ADU, "
         f"χ² {rings.average('chi_square')[k]:.2f} per degree of freedom."

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.io.plain import from_plain
+from dials_truncfix.io.sidecar import parse_json
+from dials_truncfix.io.source_files import open_regular, printable
 from dials_truncfix.report.resolution import inverse_square, middle_of
 from dials_truncfix.sweep.illustrations import Illustrations
 from dials_truncfix.sweep.record import SCHEMA
@@ -109,12 +109,12 @@ class SweepResults:
     illustrations: Illustrations | None
 
 
-def read_record(path: str | Path) -> dict[str, Any]:
+def read_record(path: str) -> dict[str, Any]:
     """Read the record of a run.
 
     Parameters
     ----------
-    path : str or pathlib.Path
+    path : str
         ``dials.truncfix.json``.
 
     Returns
@@ -128,24 +128,27 @@ def read_record(path: str | Path) -> dict[str, Any]:
     OSError
         When it cannot be read.
     """
+    name = printable(path)
+    with open_regular(path) as stream:
+        text = stream.read()
     try:
-        record = json.loads(Path(path).read_bytes())
-    except (ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict) or record.get("program") != "dials.truncfix":
+        record = parse_json(text, name)
+    except ValueError:
+        record = {}
+    if record.get("program") != "dials.truncfix":
         raise ValueError(
-            f"{path} is not a record of dials.truncfix: give the file that it wrote, "
+            f"{name} is not a record of dials.truncfix: give the file that it wrote, "
             "dials.truncfix.json"
         )
     schema = record.get("schema")
     if schema != SCHEMA:
         raise ValueError(
-            f"{path} is a record of schema {str(schema)[:20]}, and this version of the "
-            f"program reads schema {SCHEMA}: run dials.truncfix again"
+            f"{name} is a record of schema {printable(str(schema))[:20]}, and this "
+            f"version of the program reads schema {SCHEMA}: run dials.truncfix again"
         )
     if record.get("images") and "illustrations" not in record:
         raise ValueError(
-            f"{path} holds no histograms and no pictures, as it was written by an "
+            f"{name} holds no histograms and no pictures, as it was written by an "
             "earlier version of the program: run dials.truncfix again"
         )
     return record

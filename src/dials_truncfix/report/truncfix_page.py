@@ -26,6 +26,7 @@ from dials_truncfix.report.sweep_results import (
     SweepResults,
     sweep_results,
 )
+from dials_truncfix.report.verdict_figures import verdict_figures
 from dials_truncfix.sweep.illustrations import Illustrations
 from dials_truncfix.sweep.summary import REMEDIES
 
@@ -113,6 +114,10 @@ def _sections(results: SweepResults) -> list[Section]:
     rings, illustrations = results.rings, results.illustrations
     if rings is not None and illustrations is not None:
         sections += _figures(results, rings, illustrations)
+    evidence = verdict_figures(results.record["verdict"])
+    if evidence is not None:
+        sections.append(Section("What the verdict rests on", [evidence]))
+    if rings is not None:
         sections.append(_numbers(rings))
     return [*sections, _run(results.record)]
 

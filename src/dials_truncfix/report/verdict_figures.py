@@ -1,0 +1,145 @@
+"""What the verdict rests on: zeros against those that a counting detector would have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dials_truncfix.report.page import Figure, FigureGrid
+from dials_truncfix.report.palette import BLACK, SKY_BLUE, VERMILLION
+
+_MOST_LEVELS = 16
+
+
+def verdict_figures(verdict: Mapping[str, Any]) -> FigureGrid | None:
+    """Draw the zeros of all regions, and the low counts of one.
+
+    Parameters
+    ----------
+    verdict : Mapping
+        From the record.
+
+    Returns
+    -------
+    FigureGrid or None
+        None where no pixel was measured.
+    """
+    regions = verdict.get("regions") or []
+    if not regions:
+        return None
+    # the darkest one that allows a prediction
+    shown = next((i for i, r in enumerate(regions) if r["n_predicted"] is not None), 0)
+    return FigureGrid([_zeros(regions), _low_counts(regions[shown], shown)], columns=2)
+
+
+def _zeros(regions: Sequence[Mapping[str, Any]]) -> Figure:
+    x = np.arange(1, len(regions) + 1)
+    n_pixels = np.array([region["n_pixels"] for region in regions], dtype=float)
+    recorded = 100 * np.array([r["n_zero"] for r in regions]) / n_pixels
+    predicted = np.array(
+        [np.nan if r["n_predicted"] is None else r["n_predicted"] for r in regions]
+    )
+    predicted = 100 * np.minimum(predicted / n_pixels, 1.0)
+    data = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "recorded as zero",
+            "x": x,
+            "y": recorded,
+            "marker": {"color": VERMILLION, "size": 9},
+            "hovertemplate": "region %{x}: %{y:.2f} % zeros<extra></extra>",
+        },
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "a counting detector",
+            "x": x,
+            "y": predicted,
+            "marker": {"color": BLACK, "size": 9, "symbol": "diamond-open"},
+            "hovertemplate": "region %{x}: %{y:.2f} % predicted<extra></extra>",
+        },
+    ]
+    layout = {
+        "xaxis": {
+            "title": {"text": "region, from dark to bright"},
+            "range": [0.5, len(regions) + 0.5],
+            "dtick": 1 if len(regions) <= 6 else 2,
+            "tick0": 1,
+        },
+        "yaxis": {"title": {"text": "pixels (%)"}, "rangemode": "tozero"},
+    }
+    known = np.isfinite(predicted)
+    told = (
+        f" A counting detector would have {np.min(predicted[known]):.1f} % to "
+        f"{np.max(predicted[known]):.1f} %."
+        if known.any()
+        else " Nothing can be predicted for a counting detector."
+    )
+    return Figure(
+        {"data": data, "layout": layout},
+        description=(
+            f"Zeros of {len(regions)} regions of similar brightness: from "
+            f"{recorded.min():.1f} % to {recorded.max():.1f} % of the pixels.{told}"
+        ),
+        title="Zeros, and those of a counting detector",
+        caption=(
+            "Regions of similar brightness in a few images. Where zeros are counts, "
+            "circles and diamonds coincide. Where values below zero were cut off, there "
+            "are many more zeros."
+        ),
+    )
+
+
+def _low_counts(region: Mapping[str, Any], number: int) -> Figure:
+    counts = np.array(region["low_counts"][:_MOST_LEVELS], dtype=float)
+    percent = 100 * counts / max(region["n_pixels"], 1)
+    data: list[dict[str, Any]] = [
+        {
+            "type": "bar",
+            "name": "recorded",
+            "x": np.arange(len(percent)),
+            "y": percent,
+            "marker": {"color": [VERMILLION] + [SKY_BLUE] * (len(percent) - 1)},
+            "showlegend": False,
+            "hovertemplate": "level %{x}: %{y:.2f} %<extra></extra>",
+        }
+    ]
+    told = ""
+    if region["n_predicted"] is not None:
+        predicted = min(100 * region["n_predicted"] / max(region["n_pixels"], 1), 100.0)
+        told = f", {predicted:.1f} % would be by counting"
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": "zeros predicted for a counting detector",
+                "x": [0],
+                "y": [predicted],
+                "marker": {"color": BLACK, "size": 10, "symbol": "diamond-open"},
+                "hovertemplate": "predicted: %{y:.2f} %<extra></extra>",
+            }
+        )
+    layout = {
+        "bargap": 0.15,
+        "xaxis": {
+            "title": {"text": "grey level"},
+            "range": [-0.7, len(percent) - 0.3],
+            "dtick": 2,
+        },
+        "yaxis": {"title": {"text": "pixels (%)"}, "rangemode": "tozero"},
+    }
+    return Figure(
+        {"data": data, "layout": layout},
+        description=(
+            f"Low counts of region {number + 1}: {percent[0]:.1f} % of the pixels are "
+            f"zero{told}."
+        ),
+        title=f"Low counts of region {number + 1}",
+        caption=(
+            "The counts just above zero predict how many zeros a counting detector "
+            "would have had."
+        ),
+    )
