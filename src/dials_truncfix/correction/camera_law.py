@@ -7,6 +7,7 @@ are chosen such that both are below the rounding errors.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ _STEPS_PER_SD = 2.75
 _SD_ABOVE = 8.5
 _PULSES_ABOVE = 8.0
 _PULSE_TAIL = 36.0
+_MOST_CELLS = 1 << 20
+_CELLS_AT_ONCE = 1 << 18
 _SERIES_BELOW = 0.02
 _SERIES_TERMS = 9
 # Below this variance pulses are as good as equal; the formulas divide by it.
@@ -108,12 +111,26 @@ def grid_to(model: CameraModel, high: float, step: float | None = None) -> Grid:
     step : float, optional
         Width of a cell, 1 over a power of two; by default as wide as the read noise
         allows, ADU.
+
+    Raises
+    ------
+    ValueError
+        When it would have more than a million cells.
     """
     step = coarsest_step(model.read_noise) if step is None else step
     depth = SD_BELOW * model.read_noise + max(model.threshold - model.dark, 0.0)
     low = model.threshold - float(np.ceil(depth))
-    n_cells = 1 << int(np.ceil(np.log2((max(high, model.threshold) - low) / step)))
-    return Grid(low, step, n_cells)
+    width = (max(high, model.threshold) - low) / step
+    if not width <= _MOST_CELLS:
+        raise ValueError(f"readings up to {high:.3g} ADU are too many for {model}")
+    return Grid(low, step, 1 << int(np.ceil(np.log2(width))))
+
+
+def chunks(n_rows: int, n_cells: int) -> Iterator[slice]:
+    """Cut rows into pieces whose transforms take some megabytes."""
+    size = max(_CELLS_AT_ONCE // n_cells, 1)
+    for start in range(0, n_rows, size):
+        yield slice(start, start + size)
 
 
 def masses(model: CameraModel, rate: Array, grid: Grid) -> Array:

@@ -10,7 +10,7 @@ all in which the pixels differ.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,14 @@ NAME = "camera"
 #: Smallest shape of the pulse heights, as a bound of the pulse variance: below it
 #: pulses are so uneven that ever more and smaller ones describe the data as well.
 LARGEST_PULSE_VARIANCE = 1.0 / 0.3
+
+# What a record may hold that somebody wrote: numbers no camera has would ask for grids
+# without end.
+_GAIN_RANGE = (1e-4, 1e4)
+_READ_NOISE_RANGE = (0.1, 1e4)
+_LARGEST_DARK = 1e4
+# Of a drift: so many to the read noise.
+_DARK_STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -66,17 +74,10 @@ class CameraModel:
 
     def __post_init__(self) -> None:
         """Refuse what no camera can be."""
-        for name in ("gain", "read_noise"):
-            value = getattr(self, name)
-            if not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"the camera's {name} must be positive, not {value}")
-        if not 0 <= self.pulse_variance <= LARGEST_PULSE_VARIANCE:
-            raise ValueError(
-                "the camera's pulse_variance must be from 0 to "
-                f"{LARGEST_PULSE_VARIANCE:.2f}, not {self.pulse_variance}"
-            )
-        if not math.isfinite(self.dark):
-            raise ValueError(f"the camera's dark must be a number, not {self.dark}")
+        _check("gain", self.gain, *_GAIN_RANGE)
+        _check("read_noise", self.read_noise, *_READ_NOISE_RANGE)
+        _check("dark", self.dark, -_LARGEST_DARK, _LARGEST_DARK)
+        _check("pulse_variance", self.pulse_variance, 0.0, LARGEST_PULSE_VARIANCE)
         if self.rounding not in THRESHOLDS:
             raise ValueError(
                 f"rounding must be 'round' or 'floor', not {self.rounding!r}"
@@ -115,3 +116,49 @@ class CameraModel:
         """Return the variance of the readings, ADU², for rates in e⁻."""
         signal = self.gain * np.asarray(rate, dtype=np.float64)
         return np.asarray(self.read_noise**2 + self.effective_gain * signal)
+
+
+@dataclass(frozen=True)
+class SweepCamera:
+    """A camera whose dark level may drift slowly along a sweep.
+
+    Attributes
+    ----------
+    model : CameraModel
+        At image number 0.
+    dark_drift : float
+        Change of the dark level per image, ADU.
+
+    Raises
+    ------
+    ValueError
+        For a drift that no camera can have.
+    """
+
+    model: CameraModel
+    dark_drift: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no camera can be."""
+        _check("dark_drift", self.dark_drift, -_LARGEST_DARK, _LARGEST_DARK)
+
+    def at(self, image_number: float) -> CameraModel:
+        """Return the camera at an image.
+
+        The dark level goes in steps of 1/64 of the read noise, so that neighbouring
+        images share one camera and its tables.
+        """
+        if self.dark_drift == 0.0:
+            return self.model
+        step = self.model.read_noise / _DARK_STEPS
+        drifted = self.model.dark + self.dark_drift * image_number
+        return replace(self.model, dark=step * round(drifted / step))
+
+
+def _check(name: str, value: float, lowest: float, highest: float) -> None:
+    # not a number fails both comparisons
+    if not lowest <= value <= highest:
+        raise ValueError(
+            f"the camera's {name} must be from {lowest:.4g} to {highest:.4g}, not "
+            f"{value}"
+        )

@@ -31,7 +31,7 @@ _FINE_UP_TO = 8.0
 # impossible range gains.
 _SMALLEST_MASS = 1e-14
 _SMALLEST_TOTAL = 1e-6
-# Rows of one transform: some megabytes.
+# Rows of one transform, of similar rates: some megabytes.
 _ROWS = 32
 
 
@@ -95,8 +95,7 @@ def rate_table(model: CameraModel, n_values: int) -> RateTable:
     below = np.empty((len(rate), n_values))
     slope = np.empty_like(below)
     per_value = round(1.0 / coarsest_step(model.read_noise))
-    for start in range(0, len(rate), _ROWS):
-        part = slice(start, start + _ROWS)
+    for part in (slice(i, i + _ROWS) for i in range(0, len(rate), _ROWS)):
         high = highest_reading(model, rate[part][-1:])[0]
         grid = grid_to(model, max(float(high), n_values + 1.0))
         first = int(grid.index(np.array(model.threshold))) - 1

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dials_truncfix.correction.camera_law import (
+    chunks,
     coarsest_step,
     grid_to,
     tilted_masses,
@@ -20,8 +21,6 @@ Array = NDArray[np.float64]
 # Linear interpolation of log F between edges then moves quantiles by σ / 2000.
 _STEPS_PER_SD = 16.0
 _TILT_ITERATIONS = 30
-# Rows of one transform: some megabytes.
-_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -126,8 +125,8 @@ def zero_law(model: CameraModel, rate: Array) -> ZeroLaw:
     for n_cells in np.unique(size):
         rows = np.flatnonzero(size == n_cells)
         grid = grid_to(model, low + n_cells * step, step)
-        for start in range(0, len(rows), _ROWS):
-            part = rows[start : start + _ROWS]
+        for chunk in chunks(len(rows), n_cells):
+            part = rows[chunk]
             p = tilted_masses(model, rate[part], tilt[part], grid)[:, :n_low]
             below[part, 1:] = np.cumsum(np.maximum(p, 0.0), axis=1)
     total = below[:, -1].copy()

@@ -68,8 +68,19 @@ class ImageRegions:
 
 @dataclass(frozen=True)
 class ImageHistograms:
-    """Regions of one image with their histograms, shape (n_regions, n_bins), int64."""
+    """Regions of one image with their histograms.
 
+    Attributes
+    ----------
+    number : int
+        Number of the image.
+    regions : ImageRegions
+        Its regions.
+    histograms : ndarray, shape (n_regions, n_bins), int64
+        Pixels of each value.
+    """
+
+    number: int
     regions: ImageRegions
     histograms: npt.NDArray[np.int64]
 
@@ -139,7 +150,8 @@ def fit_images(task: MeasureTask) -> list[ImageFits]:
 def fit_frame(work: SweepWork, index: int, frame: Frame, regions: Regions) -> ImageFits:
     """Measure and fit one image that has been read."""
     image = _measure(work, index, frame, regions)
-    return ImageFits(image.regions, _fit(image.histograms, regions.table, work.options))
+    fits = _fit(image.histograms, regions.table, work.options, image.number)
+    return ImageFits(image.regions, fits)
 
 
 def measure_images(task: MeasureTask) -> list[ImageHistograms]:
@@ -160,6 +172,7 @@ def _measure(
     )
     table = regions.table
     return ImageHistograms(
+        work.source.numbers[index],
         ImageRegions(
             index=index,
             table=table,
@@ -177,9 +190,15 @@ def _measure(
 
 
 def _fit(
-    histograms: npt.NDArray[np.int64], regions: RegionTable, options: CorrectionOptions
+    histograms: npt.NDArray[np.int64],
+    regions: RegionTable,
+    options: CorrectionOptions,
+    number: float,
 ) -> RingFits:
-    return fit_histograms(histograms, options.family, options.rounding, regions.ring)
+    camera = None if options.camera is None else options.camera.at(number)
+    return fit_histograms(
+        histograms, options.family, options.rounding, regions.ring, camera
+    )
 
 
 def _pool(
@@ -206,10 +225,12 @@ def _fit_pooled(
     images: list[ImageHistograms], options: CorrectionOptions
 ) -> Iterator[ImageFits]:
     fitted: dict[tuple[bytes, bool], RingFits] = {}
+    middle = float(np.mean([image.number for image in images]))
     for image in images:
         key = (image.regions.table.key, image.is_blank)
         if key not in fitted or image.is_blank:
-            fitted[key] = _fit(_pool(image, images), image.regions.table, options)
+            pooled = _pool(image, images)
+            fitted[key] = _fit(pooled, image.regions.table, options, middle)
         yield ImageFits(image.regions, fitted[key])
 
 
@@ -227,7 +248,7 @@ def _fit_blocks(
         while window[0].regions.index < image.regions.index - before:
             window.popleft()
         histograms = _pool(image, window)
-        fits = _fit(histograms, image.regions.table, options)
+        fits = _fit(histograms, image.regions.table, options, image.number)
         return ImageFits(image.regions, fits)
 
     for image in images:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from dials_truncfix.correction.camera_model import SweepCamera
 from dials_truncfix.io.sidecar import SUFFIX
 from dials_truncfix.sweep.label_image import LabelImage
 
@@ -31,8 +32,10 @@ class CorrectionOptions:
         Edge of a tile, pixels; None takes a quarter of the longer edge of the image.
     labels : LabelImage or None
         Areas that are fitted apart.
-    family : {'auto', 'lognormal', 'emg', 'paper'}
+    family : {'auto', 'lognormal', 'emg', 'camera', 'paper'}
         Distribution of the low counts.
+    camera : SweepCamera or None
+        Camera of the sweep, where one is known.
     histograms : {'image', 'block', 'sweep'}
         Which images' histograms are summed for the fits of one image.
     block_size : int
@@ -62,6 +65,7 @@ class CorrectionOptions:
     tile_size: int | None = None
     labels: LabelImage | None = None
     family: str = "auto"
+    camera: SweepCamera | None = None
     histograms: str = "image"
     block_size: int = 5
     rounding: str = "round"
