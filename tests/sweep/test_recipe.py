@@ -75,7 +75,8 @@ def filled(kind: Any, generator: np.random.Generator) -> Any:
         return tuple(filled(item, generator) for item in items)
     return {
         int: lambda: int(generator.integers(2**62)),
-        float: lambda: float(generator.random()),
+        # such that a camera may have it
+        float: lambda: float(generator.uniform(0.1, 1.0)),
         bool: lambda: True,
         # a word that rounding may be
         str: lambda: "floor",
