@@ -52,6 +52,9 @@ class RegionZeros:
         Pixels, and those recorded as zero.
     n_predicted : float
         Zeros that a counting detector would have; NaN where nothing can be predicted.
+    sd_log : float
+        Standard deviation of the logarithm of the ratio of the two; infinite where
+        nothing can be predicted.
     low_counts : tuple of int
         Pixels of the lowest levels, zero first.
     """
@@ -59,6 +62,7 @@ class RegionZeros:
     n_pixels: int
     n_zero: int
     n_predicted: float
+    sd_log: float
     low_counts: tuple[int, ...]
 
 
@@ -327,6 +331,7 @@ def _regions(
             n_pixels=int(excess.n_pixels[i]),
             n_zero=int(excess.n_zero[i]),
             n_predicted=float(predicted[i]),
+            sd_log=float(excess.sd_log[i]),
             low_counts=tuple(levels[i, :_N_LOW_COUNTS].tolist()),
         )
         for i in np.flatnonzero(excess.n_pixels)

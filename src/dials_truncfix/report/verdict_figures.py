@@ -11,6 +11,8 @@ from dials_truncfix.report.page import Figure, FigureGrid
 from dials_truncfix.report.palette import BLACK, SKY_BLUE, VERMILLION
 
 _MOST_LEVELS = 16
+# Predictions less certain than this decide nothing, and are not drawn.
+_LARGEST_SD_LOG = 0.3
 
 
 def verdict_figures(verdict: Mapping[str, Any]) -> FigureGrid | None:
@@ -30,18 +32,24 @@ def verdict_figures(verdict: Mapping[str, Any]) -> FigureGrid | None:
     if not regions:
         return None
     # the darkest one that allows a prediction
-    shown = next((i for i, r in enumerate(regions) if r["n_predicted"] is not None), 0)
+    shown = next((i for i, r in enumerate(regions) if np.isfinite(_predicted(r))), 0)
     return FigureGrid([_zeros(regions), _low_counts(regions[shown], shown)], columns=2)
+
+
+def _predicted(region: Mapping[str, Any]) -> float:
+    """Zeros predicted for a counting detector, %; NaN where too little is known."""
+    sd_log = region["sd_log"]
+    if region["n_predicted"] is None or sd_log is None or sd_log > _LARGEST_SD_LOG:
+        return float("nan")
+    return min(100.0 * region["n_predicted"] / max(region["n_pixels"], 1), 100.0)
 
 
 def _zeros(regions: Sequence[Mapping[str, Any]]) -> Figure:
     x = np.arange(1, len(regions) + 1)
     n_pixels = np.array([region["n_pixels"] for region in regions], dtype=float)
     recorded = 100 * np.array([r["n_zero"] for r in regions]) / n_pixels
-    predicted = np.array(
-        [np.nan if r["n_predicted"] is None else r["n_predicted"] for r in regions]
-    )
-    predicted = 100 * np.minimum(predicted / n_pixels, 1.0)
+    predicted = np.array([_predicted(region) for region in regions])
+    error = predicted * np.array([region["sd_log"] or 0.0 for region in regions])
     data = [
         {
             "type": "scatter",
@@ -58,6 +66,7 @@ def _zeros(regions: Sequence[Mapping[str, Any]]) -> Figure:
             "name": "a counting detector",
             "x": x,
             "y": predicted,
+            "error_y": {"type": "data", "array": error, "thickness": 1, "width": 3},
             "marker": {"color": BLACK, "size": 9, "symbol": "diamond-open"},
             "hovertemplate": "region %{x}: %{y:.2f} % predicted<extra></extra>",
         },
@@ -88,7 +97,8 @@ def _zeros(regions: Sequence[Mapping[str, Any]]) -> Figure:
         caption=(
             "Regions of similar brightness in a few images. Where zeros are counts, "
             "circles and diamonds coincide. Where values below zero were cut off, there "
-            "are many more zeros."
+            "are many more zeros. A diamond is missing where too few pixels are above "
+            "zero to predict anything."
         ),
     )
 
@@ -108,8 +118,8 @@ def _low_counts(region: Mapping[str, Any], number: int) -> Figure:
         }
     ]
     told = ""
-    if region["n_predicted"] is not None:
-        predicted = min(100 * region["n_predicted"] / max(region["n_pixels"], 1), 100.0)
+    predicted = _predicted(region)
+    if np.isfinite(predicted):
         told = f", {predicted:.1f} % would be by counting"
         data.append(
             {
@@ -141,5 +151,8 @@ def _low_counts(region: Mapping[str, Any], number: int) -> Figure:
         caption=(
             "The counts just above zero predict how many zeros a counting detector "
             "would have had."
+            if told
+            else "Too few pixels are above zero to predict the zeros of a counting "
+            "detector."
         ),
     )
