@@ -196,8 +196,8 @@ def tiles(shape: tuple[int, int], size: int) -> Lattice:
         axis=1,
     )
     return Lattice(
-        cell=(slow.cell[:, None] * fast.count + fast.cell[None, :]).astype(np.int16),
-        place=(slow.place[:, None] * n_fast + fast.place[None, :]).astype(np.uint16),
+        cell=slow.cell[:, None] * np.int16(fast.count) + fast.cell[None, :],
+        place=slow.place[:, None] * np.uint16(n_fast) + fast.place[None, :],
         cells=cells.reshape(n_slow * n_fast, 4),
         weights=weights.reshape(n_slow * n_fast, 4),
         bounds=limits,
@@ -212,9 +212,10 @@ class _Axis:
         pixel = np.arange(length)
         self.count = count
         self.n_places = count * steps
-        self.cell = np.searchsorted(edges, pixel, side="right") - 1
-        within = (pixel - edges[self.cell]) / np.diff(edges)[self.cell]
-        self.place = self.cell * steps + (within * steps).astype(np.intp)
+        cell = np.searchsorted(edges, pixel, side="right") - 1
+        within = (pixel - edges[cell]) / np.diff(edges)[cell]
+        self.cell = cell.astype(np.int16)
+        self.place = (cell * steps + within * steps).astype(np.uint16)
         self.bounds = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.float64)
         at = np.clip((np.arange(self.n_places) + 0.5) / steps - 0.5, 0.0, count - 1.0)
         low = np.minimum(at.astype(np.intp), max(count - 2, 0))
