@@ -1,6 +1,7 @@
-"""Run the benchmarks one after the other: accuracy of fits, speed, intensities.
+"""Run the benchmarks one after the other: fits, background, speed, intensities.
 
-Usage: python benchmarks/benchmark.py [fit_accuracy] [speed] [intensities]
+Usage: python benchmarks/benchmark.py [fit_accuracy] [truncation_table] [speed]
+       [intensities]
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 TITLES = {
     "fit_accuracy": "Fits of the low counts against known truth",
+    "truncation_table": "Background of corrected images against known truth",
     "speed": "CPU time and memory",
     "intensities": "Intensities integrated by DIALS against known truth",
 }

@@ -107,7 +107,7 @@ def test_a_reference_file_is_brought_to_scale_and_setting(
     ).set_observation_type_xray_intensity()
     reference = reference.merge_equivalents().array()
     result = compare(make_side(sides[0]), side, OPTIONS, reference)
-    assert result.truth_unit == "ADU"
+    assert result.truth_unit == "ADU/L"
     assert result.truth_after.captured == pytest.approx(1)
     assert len(result.truth_after.bins) == 5
     for mine, known in zip(result.merged_after, comparison.merged_after):

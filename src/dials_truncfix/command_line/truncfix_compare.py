@@ -118,9 +118,9 @@ truth {
             "given."
   intensity_limits = Auto
     .type = floats(size_min=2)
-    .help = "Rising limits of the bins of true intensity, e⁻ for a simulation, ADU"
-            "for an MTZ file. Auto: 50, 200, 1000, 5000 e⁻, or fifths of the"
-            "reflections of an MTZ file."
+    .help = "Rising limits of the bins of true intensity: e⁻ for a simulation, ADU"
+            "with the Lorentz factor taken out for a structure. Auto: 50, 200, 1000,"
+            "5000 e⁻, or fifths of the reflections."
     .expert_level = 1
 }
 

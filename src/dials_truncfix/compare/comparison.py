@@ -123,7 +123,7 @@ class Comparison:
     truth_before, truth_after : TruthFigures or None
         Against the truth, where it is known.
     truth_unit : str
-        Unit of true intensities.
+        Unit of true intensities: e⁻, or ADU with the Lorentz factor L taken out.
     scale : float
         Factor by which the intensities of `after` were multiplied.
     """
@@ -196,7 +196,7 @@ def compare(
         merged_after=merged[1],
         truth_before=figures[0],
         truth_after=figures[1],
-        truth_unit="e⁻" if isinstance(truth, Truth) else "ADU",
+        truth_unit="e⁻" if isinstance(truth, Truth) else "ADU/L",
         scale=scale,
     )
 

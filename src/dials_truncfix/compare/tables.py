@@ -139,7 +139,7 @@ def _bias_table(before: TruthFigures, after: TruthFigures, unit: str) -> Table:
     ]
     rows = [
         [
-            f"{b.low:.4g}-{b.high:.4g}",
+            bin_name(b),
             f"{b.n}",
             _with_error(b),
             _with_error(a),
@@ -149,6 +149,13 @@ def _bias_table(before: TruthFigures, after: TruthFigures, unit: str) -> Table:
         for b, a in zip(before.bins, after.bins)
     ]
     return Table("Bias against the true intensity", header, rows)
+
+
+def bin_name(figures: Agreement) -> str:
+    """Limits of a bin of intensities."""
+    return "-".join(
+        f"{x:.0f}" if abs(x) >= 100 else f"{x:.3g}" for x in (figures.low, figures.high)
+    )
 
 
 def _with_error(figures: Agreement) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dials_truncfix import compat
 from dials_truncfix.compare.comparison import Comparison
 from dials_truncfix.compare.files import Integrated
+from dials_truncfix.compare.tables import bin_name
 
 #: Gains that differ by more make standard deviations of two kinds.
 _GAIN_RATIO = 1.25
@@ -86,7 +87,7 @@ def _on_truth(comparison: Comparison) -> list[str]:
     if filled:
         b, a = filled[0]
         sentences.append(
-            f"Of true intensities of {b.low:.4g}-{b.high:.4g} {comparison.truth_unit} "
+            f"Of true intensities of {bin_name(b)} {comparison.truth_unit} "
             f"the observed ones miss {-b.bias:.2f} ± {b.bias_error:.2f} before and "
             f"{-a.bias:.2f} ± {a.bias_error:.2f} {comparison.truth_unit} after; what "
             "lies outside the integration box is part of that."

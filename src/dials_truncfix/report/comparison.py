@@ -12,6 +12,7 @@ from dials_truncfix.compare.comparison import Comparison, TruthFigures
 from dials_truncfix.compare.merging import MergedShell
 from dials_truncfix.compare.shells import NAN
 from dials_truncfix.compare.tables import Table as TextTable
+from dials_truncfix.compare.tables import bin_name
 from dials_truncfix.report.page import (
     Content,
     Figure,
@@ -396,7 +397,7 @@ def _truth_figures(
         )
         for side, shells in ((n, f.shells[:-1]) for n, f in sides.items())
     ]
-    bins = [f"{b.low:.4g}-{b.high:.4g}" for b in before.bins]
+    bins = [bin_name(b) for b in before.bins]
     biases = [
         _curve(
             side,
