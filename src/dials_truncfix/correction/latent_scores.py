@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.special import log_ndtr, ndtri
 
+from dials_truncfix.correction.grouping import cut_evenly
 from dials_truncfix.correction.tiles import MAD_TO_SD
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -116,7 +117,7 @@ def normal_scores(
         eligible=eligible,
         group=group,
         threshold=threshold,
-        brightness=_cut_evenly(n_pixels, _PIXELS_OF_A_CLASS, _MOST_CLASSES),
+        brightness=cut_evenly(n_pixels, _PIXELS_OF_A_CLASS, _MOST_CLASSES),
         odd=_odd(score, eligible),
     )
 
@@ -136,35 +137,8 @@ def _groups(
     n_pixels = np.bincount(node[eligible], minlength=len(expected))
     order = np.argsort(expected, kind="stable")
     group = np.empty(len(order), dtype=np.uint8)
-    group[order] = _cut_evenly(n_pixels[order], _PIXELS_OF_A_GROUP, _MOST_GROUPS)
+    group[order] = cut_evenly(n_pixels[order], _PIXELS_OF_A_GROUP, _MOST_GROUPS)
     return np.asarray(group[np.minimum(node, len(order) - 1)])
-
-
-def _cut_evenly(
-    n_pixels: npt.NDArray[np.int64], size: int, most: int
-) -> npt.NDArray[np.uint8]:
-    """
-    Give consecutive parts numbers, each to about equally many pixels.
-
-    Parameters
-    ----------
-    n_pixels : ndarray, shape (n,)
-        Pixels of the parts.
-    size : int
-        Pixels that a number is to have at least.
-    most : int
-        Largest count of numbers, up to 256.
-
-    Returns
-    -------
-    ndarray, shape (n,), uint8
-        Ascending from 0 without gaps.
-    """
-    total = max(int(n_pixels.sum()), 1)
-    n_numbers = int(np.clip(total // size, 1, most))
-    middle = np.cumsum(n_pixels) - 0.5 * n_pixels
-    number = np.minimum(middle * n_numbers // total, n_numbers - 1)
-    return np.asarray(np.unique(number, return_inverse=True)[1].astype(np.uint8))
 
 
 def _histograms(
@@ -208,7 +182,7 @@ def _odd(score: npt.NDArray[np.float32], eligible: BoolArray) -> BoolArray:
     odd = np.zeros(score.shape, dtype=bool)
     step = max(int(np.count_nonzero(eligible)) // _ENOUGH_FOR_A_MEDIAN, 1)
     for sigma in (_SPOT_SIGMA, _AREA_SIGMA):
-        smooth = ndimage.gaussian_filter(score, sigma, mode="nearest", truncate=3.0)
+        smooth = ndimage.gaussian_filter(score, sigma, mode="constant", truncate=3.0)
         some = smooth[eligible][::step]
         if len(some):
             middle = np.median(some)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from dials_truncfix.correction.grouping import cut_evenly
 from dials_truncfix.correction.rate_laws import N_RATES, RateLaws
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -81,7 +82,8 @@ def local_rates(
         if sigma != _SPOT_SIGMAS[-1]:
             # spots belong to the brightness of the background that they stand on
             group = _groups(rates, low)
-        code = _coded(_mean_of_others(_excess(image, eligible, rates, laws), sigma))
+        excess = _excess(image, eligible, rates, laws, capped=not near)
+        code = _coded(_mean_of_others(excess, sigma))
         fractions = _SPOTS_ONLY if near and spots_only else _LOWER_CLASSES
         number, middle = _classes(code, group, low, fractions)
         counts = _count(image, rates, number, code, group, low, laws)
@@ -101,21 +103,35 @@ def _groups(rates: ByteArray, low: BoolArray) -> ByteArray:
     n_pixels = np.zeros(N_RATES, dtype=np.int64)
     for rate, use in _blocks(rates, low):
         n_pixels += np.bincount(rate[use], minlength=N_RATES)
-    total = int(n_pixels.sum())
-    n_groups = int(np.clip(total // _PIXELS_OF_A_GROUP, 1, _MOST_GROUPS))
-    middle = np.cumsum(n_pixels) - 0.5 * n_pixels
-    group = np.minimum(middle * n_groups // total, n_groups - 1).astype(np.uint8)
+    group = cut_evenly(n_pixels, _PIXELS_OF_A_GROUP, _MOST_GROUPS)
     return np.asarray(group[rates])
 
 
 def _excess(
-    image: IntArray, eligible: BoolArray, rates: ByteArray, laws: RateLaws
+    image: IntArray, eligible: BoolArray, rates: ByteArray, laws: RateLaws, capped: bool
 ) -> FloatArray:
-    """Compress the values and take off what is expected; 0 outside, (ny, nx)."""
+    """
+    Compress the values and take off what is expected of them.
+
+    Parameters
+    ----------
+    image, eligible, rates, laws
+        As for `local_rates`.
+    capped : bool
+        Cap what bright pixels count, so that spots hardly count.
+
+    Returns
+    -------
+    ndarray, shape (ny, nx), float32
+        0 where a pixel takes no part.
+    """
     excess = np.empty(image.shape, dtype=np.float32)
+    expected = laws.expected_capped if capped else laws.expected
     for result, value, rate, use in _blocks(excess, image, rates, eligible):
         laws.compressed.take(value, out=result, mode="clip")
-        result -= laws.expected.take(rate)
+        if capped:
+            np.minimum(result, laws.cap.take(rate), out=result)
+        result -= expected.take(rate)
         result *= use
     return excess
 

@@ -32,6 +32,7 @@ _TILE = 16
 _MOST_TILES = 2500
 # Pixels so near to a spot or shadow may belong to it.
 _HALO = 4
+_SMALLEST_SHARE = 0.4
 # Pairs with a score above the last limit are left out: spots that were not seen.
 _LIMITS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.65)
 _N_CATEGORIES = len(_LIMITS) + 2
@@ -96,7 +97,7 @@ def measure_correlation(image: IntArray, scores: Scores) -> NoiseCorrelation | N
     Returns
     -------
     NoiseCorrelation or None
-        None where the image is too small.
+        None where the image is too small, or most of it is odd.
 
     References
     ----------
@@ -157,6 +158,9 @@ def _categories(
     away = ndimage.maximum_filter(scores.odd, 2 * _HALO + 1, mode="constant")
     use = _tiled(scores.eligible & ~away)
     chosen = np.flatnonzero(use.any(axis=(1, 3)))
+    if use.sum() < _SMALLEST_SHARE * np.count_nonzero(scores.eligible):
+        # what is left where so much is odd is no fair sample
+        chosen = chosen[:0]
     chosen = chosen[:: -(-max(len(chosen), 1) // _MOST_TILES)]
     row, column = np.divmod(chosen, use.shape[2])
 

@@ -26,8 +26,12 @@ _N_CELLS = 2048
 # around a zero as of anything brighter.
 _LOW_DEVIATIONS = 2.0
 _FEWEST_LOW_VALUES = 3
+# Far above the rounding errors of probabilities.
+_RAREST_LOW = 1e-9
+_RAREST_VALUE = 1e-14
 # Above this many times the noise of one electron values count by their logarithm.
 _LINEAR_DEVIATIONS = 3.0
+_CAPPED = 0.9
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class RateLaws:
         pixels, logarithmic in bright ones.
     expected : ndarray, shape (256,), float32
         Mean of `compressed`.
+    cap : ndarray, shape (256,), float32
+        What a tenth of the pixels exceed in `compressed`.
+    expected_capped : ndarray, shape (256,), float32
+        Mean of what is left of `compressed` below the cap.
     tables : QuantileTables
         Quantiles of the readings that were recorded as zero, a row for each rate, ADU.
     """
@@ -55,6 +63,8 @@ class RateLaws:
     log_low: Array
     compressed: NDArray[np.float32]
     expected: NDArray[np.float32]
+    cap: NDArray[np.float32]
+    expected_capped: NDArray[np.float32]
     tables: QuantileTables
 
     @property
@@ -90,14 +100,23 @@ def rate_laws(model: CameraModel) -> RateLaws:
     rate = signal / model.gain
     probability = _recorded(model, rate)
     n_low = max(round(_LOW_DEVIATIONS * model.read_noise), _FEWEST_LOW_VALUES) + 1
-    low = np.maximum(probability[:, :n_low], np.finfo(np.float64).tiny)
+    low = probability[:, :n_low]
+    # rates that hardly ever give low values are taken to give them like the last that does
+    known = np.flatnonzero(low.sum(axis=1) > _RAREST_LOW)
+    low = np.maximum(low[np.minimum(np.arange(N_RATES), known[-1])], _RAREST_VALUE)
     value = np.arange(1 << 16)
     compressed = np.arcsinh(value / (_LINEAR_DEVIATIONS * noise))
+    occurring = compressed[: probability.shape[1]]
+    exceeded = (np.cumsum(probability, axis=1) < _CAPPED).sum(axis=1)
+    cap = occurring[np.minimum(exceeded, len(occurring) - 1)]
+    capped = np.minimum(occurring, cap[:, None])
     return RateLaws(
         rate=rate,
         log_low=np.log(low / low.sum(axis=1, keepdims=True)),
         compressed=compressed.astype(np.float32),
-        expected=(probability @ compressed[: probability.shape[1]]).astype(np.float32),
+        expected=(probability @ occurring).astype(np.float32),
+        cap=cap.astype(np.float32),
+        expected_capped=(probability * capped).sum(axis=1).astype(np.float32),
         tables=camera_tables(model, rate, _N_CELLS),
     )
 
