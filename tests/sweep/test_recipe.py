@@ -9,6 +9,7 @@ import pytest
 
 from dxtbx.model.experiment_list import ExperimentListFactory
 
+from dials_truncfix.correction.camera_model import CameraModel, SweepCamera
 from dials_truncfix.correction.fit import RingFits, fit_histograms
 from dials_truncfix.io.plain import field_types, from_plain, to_plain
 from dials_truncfix.io.run_lengths import run_lengths
@@ -36,7 +37,8 @@ OPTIONS = CorrectionOptions(
     n_sectors=9,
     tile_size=64,
     labels=LABELS,
-    family="emg",
+    family="camera",
+    camera=SweepCamera(CameraModel(6.1, 1 / 3, 2.9, 0.1, "floor"), 1e-3),
     histograms="block",
     block_size=6,
     rounding="floor",
