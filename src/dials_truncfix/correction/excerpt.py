@@ -23,6 +23,8 @@ _TILE = 5
 _WEAKEST, _STRONGEST = 8.0, 25.0
 # A single pixel that holds more of a tile's excess is no spot.
 _LARGEST_SHARE = 0.5
+# Of the pixels: near the centre rings are short, and their deviations uncertain.
+_INNER_PART = 0.3
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def find_close_up(image: IntArray, mask: BoolArray, radius: FloatArray) -> Close
         ~np.isfinite(tiles.mean), size=around, mode="constant", cval=True
     )
     weak = alone & whole & (strength > _WEAKEST) & (strength < _STRONGEST)
+    weak &= centre > np.quantile(radius[mask], _INNER_PART)
     places = np.argwhere(weak)
     farthest = np.argsort(-centre[weak], kind="stable")
     for slow, fast in places[farthest]:

@@ -58,14 +58,12 @@ def cautions(results: SweepResults) -> list[str]:
 
 
 def _forced(results: SweepResults) -> list[str]:
-    verdict = results.record["verdict"]
-    if verdict["class"] in (VerdictClass.TRUNCATED, VerdictClass.NO_ZEROS):
+    kind = results.record["verdict"]["class"]
+    if kind in (VerdictClass.TRUNCATED, VerdictClass.NO_ZEROS):
         return []
-    name = str(verdict["class"]).replace("_", " ")
     return [
-        f"The verdict was not that the images were truncated, but “{name}”: "
-        f"{verdict['reason']}. They were corrected because force=True was given. If the "
-        "verdict is right, the correction spoils the intensities."
+        "The images were corrected although the verdict is another, because force=True "
+        "was given. If the verdict is right, the correction spoils the intensities."
     ]
 
 
@@ -188,8 +186,8 @@ def _families(results: SweepResults, rings: RingSeries) -> list[str]:
     return [
         "Images of this sweep were fitted by different families, which do not agree "
         f"about what was lost: in annulus {k + 1} the mean of the zeros is "
-        f"{means[first]:.2f} ADU by {first} ({rings.models[k][first]} fits) and "
-        f"{means[second]:.2f} ADU by {second} ({rings.models[k][second]} fits). "
+        f"−{-means[first]:.2f} ADU by {first} ({rings.models[k][first]} fits) and "
+        f"−{-means[second]:.2f} ADU by {second} ({rings.models[k][second]} fits). "
         "fit.model gives all of them one family, fit.histograms=block more pixels to "
         "choose by."
     ]

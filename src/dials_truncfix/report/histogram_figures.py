@@ -124,6 +124,8 @@ def _figure(
             _line(x[fitted], fit[fitted], "solid"),
             _line(x[beyond], fit[beyond], "dot"),
         ]
+    # where there is more room for words
+    side = 1 if high >= -low else -1
     layout = {
         "showlegend": False,
         "bargap": 0,
@@ -136,14 +138,14 @@ def _figure(
         "annotations": [
             {
                 "text": f"{zeros:.1f} % recorded<br>as zero",
-                "x": 0.5,
+                "x": side / 2,
                 "y": 0.995,
                 "xref": "x",
                 "yref": "paper",
-                "xanchor": "left",
+                "xanchor": "left" if side > 0 else "right",
                 "yanchor": "top",
-                "xshift": 5,
-                "align": "left",
+                "xshift": 5 * side,
+                "align": "left" if side > 0 else "right",
                 "showarrow": False,
                 "font": {"color": VERMILLION, "size": 12},
             }

@@ -65,7 +65,8 @@ def _frames(picture: PictureRecord, before: Array, after: Array) -> FigureGrid:
     low, high = (
         np.percentile(known, [0.5, 97.0]) if known.size else np.array([-1.0, 1.0])
     )
-    low, high = min(float(low), -0.5), max(float(high), 1.0)
+    low = min(float(low), -0.5)
+    high = max(float(high), -low / 2, 1.0)
     scale = picture.binning
     squares = (
         f"Each point is the mean of {scale} × {scale} pixels. " if scale > 1 else ""
@@ -83,8 +84,8 @@ def _frames(picture: PictureRecord, before: Array, after: Array) -> FigureGrid:
     figures = []
     for values, name, caption in (
         (before, "before", f"{squares}The square marks the piece shown below."),
-        (after, "after", "Blue is below zero: where there was almost no background, "
-         "the mean is now zero."),
+        (after, "after", "Blue is below zero. Where hardly any electron fell, blue and "
+         "grey should balance."),
     ):  # fmt: skip
         median = float(np.nanmedian(values)) if known.size else float("nan")
         figures.append(

@@ -10,7 +10,12 @@ import numpy.typing as npt
 
 from dials_truncfix.report.page import Figure, FigureGrid
 from dials_truncfix.report.palette import BLACK, BLUE, GREEN, PURPLE, VERMILLION
-from dials_truncfix.report.resolution import middle_of, resolution_axis, shell_name
+from dials_truncfix.report.resolution import (
+    inverse_square,
+    middle_of,
+    resolution_axis,
+    shell_name,
+)
 from dials_truncfix.report.sweep_results import RingSeries, SweepResults
 
 Array = npt.NDArray[np.float64]
@@ -67,6 +72,7 @@ def _zeros_by_resolution(rings: RingSeries) -> Figure:
             "y": fitted,
             "line": {"color": BLACK, "width": 1.8},
             "marker": {"color": BLACK, "size": 3},
+            "connectgaps": True,
             "text": names,
             "hovertemplate": "%{text}: %{y:.2f} % by the fit<extra></extra>",
         },
@@ -157,6 +163,7 @@ def bias_figure(results: SweepResults, rings: RingSeries) -> Figure:
             "x": x,
             "y": bias,
             "line": {"color": BLUE, "width": 2},
+            "connectgaps": True,
             "marker": {"color": BLUE, "size": 8},
             "text": [
                 f"{name}: {value:.0f} ADU, {e:.1f} e⁻"
@@ -342,8 +349,8 @@ def _names(rings: RingSeries) -> list[str]:
 
 
 def _resolution_axis(rings: RingSeries) -> dict[str, Any]:
-    x = middle_of(rings.d_limits)
-    return resolution_axis(0.0 if len(x) == 1 else float(x[0]), float(x[-1]))
+    low, high = inverse_square(rings.d_limits[[0, -1], [0, 1]])
+    return resolution_axis(float(low), float(high))
 
 
 def _image_axis(numbers: npt.NDArray[np.int64]) -> dict[str, Any]:

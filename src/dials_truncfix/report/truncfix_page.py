@@ -127,16 +127,17 @@ def _verdict(results: SweepResults) -> Section:
     kind = VerdictClass(verdict["class"])
     reason = str(verdict["reason"])
     sentence = reason[:1].upper() + reason[1:] + "."
-    is_good = kind in (VerdictClass.TRUNCATED, VerdictClass.NO_ZEROS)
+    if kind in (VerdictClass.TRUNCATED, VerdictClass.NO_ZEROS):
+        level = "good"
+    else:
+        level = "plain" if results.rings is None else "warning"
     sentences = [sentence]
     if results.rings is None and kind is VerdictClass.TRUNCATED:
         sentences.append("dials.truncfix would correct these images.")
     elif results.rings is None:
         sentences.append(REMEDIES[kind])
     content: list[Content] = [
-        Notice(
-            [" ".join(sentences)], "good" if is_good else "warning", _HEADLINES[kind]
-        )
+        Notice([" ".join(sentences)], level, _HEADLINES[kind]),
     ]
     found = cautions(results)
     if found:
