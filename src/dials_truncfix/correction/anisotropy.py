@@ -28,7 +28,8 @@ _PARTS = 4
 _ENOUGH_PIXELS = 1 << 18
 # A part says something where its zeros scatter by at least this many counts squared.
 _SMALLEST_VARIANCE = 5.0
-_SMALLEST_CHANCE = 1e-4
+#: Uniform sweeps have a statistic less probable than this in any annulus so rarely.
+SMALLEST_CHANCE = 1e-4
 #: Larger errors of the local background than this are worth sectors, ADU.
 WORTH_SECTORS = 0.02
 
@@ -247,7 +248,7 @@ def _of_ring(counts: ZeroCounts, ring: int, slope: float) -> Anisotropy:
     of_sector, scale = excess.sum(axis=1)[sectors], variance.sum(axis=1)[sectors]
     between = np.sum(of_sector**2 / scale)
     within = np.sum(excess[known] ** 2 / variance[known]) - between
-    dispersion = within / freedom[1]
+    dispersion = max(within / freedom[1], np.finfo(float).tiny)
     statistic = between / freedom[0] / dispersion
     chance = float(special.fdtrc(*freedom, statistic))
     # So much does the number of zeros change with the mean.
@@ -257,7 +258,7 @@ def _of_ring(counts: ZeroCounts, ring: int, slope: float) -> Anisotropy:
     amplitude = float(np.sqrt(2.0 * max(np.mean(deviation**2 - noise), 0.0)))
     fraction = counts.n_zero[ring].sum() / counts.n_pixels[ring].sum()
     error = float(fraction * slope * amplitude)
-    doubtful = chance > _SMALLEST_CHANCE / len(counts.n_one)
+    doubtful = chance > SMALLEST_CHANCE / len(counts.n_one)
     return Anisotropy(
         statistic=float(statistic),
         chance=chance,

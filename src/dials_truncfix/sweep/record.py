@@ -185,7 +185,7 @@ def regions_record(work: SweepWork) -> dict[str, Any]:
         azimuths in degrees from the fast towards the slow axis, first and last + 1
         pixel of tiles.
     """
-    options, names = work.options, work.cell_names
+    options, division = work.options, work.division
     record: dict[str, Any] = {
         "shape": options.shape,
         "d_limits": d_spacing(work.annuli.edges, work.source.wavelength).tolist(),
@@ -195,13 +195,13 @@ def regions_record(work: SweepWork) -> dict[str, Any]:
             "path": options.labels.path,
             "sha256": options.labels.sha256,
         }
-    if names is not None:
+    if division is not None:
         record["cells"] = [
             {
                 **({"labels": list(labels)} if labels else {}),
                 **_bounds(options.shape, bounds.tolist()),
             }
-            for labels, bounds in zip(names.labels, names.bounds)
+            for labels, bounds in zip(division.labels, division.bounds)
         ]
     return record
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from dials.util import tabulate
 
-from dials_truncfix.correction.anisotropy import Anisotropy
+from dials_truncfix.correction.anisotropy import SMALLEST_CHANCE, Anisotropy
+from dials_truncfix.correction.areas import Areas
 from dials_truncfix.sweep.measure import ImageFits
 from dials_truncfix.sweep.work import SweepWork
 
@@ -25,8 +26,8 @@ def log_regions(work: SweepWork) -> None:
         When the labels do not fit the images.
     """
     options = work.options
-    if options.labels is not None:
-        logger.info("Labels: %s", _labels(work))
+    if work.areas is not None:
+        logger.info("Labels: %s", _labels(work.areas))
         for first, *others in work.areas.labels:
             if others:
                 logger.warning(
@@ -38,14 +39,14 @@ def log_regions(work: SweepWork) -> None:
                 )
     if options.shape == "sectors":
         logger.info("Annuli are divided into %d sectors.", options.n_sectors)
-    elif options.shape == "tiles":
-        bounds = work.lattice.bounds
+    elif work.division is not None and options.shape == "tiles":
+        bounds = work.division.bounds
         slow, fast = (len(np.unique(bounds[:, axis])) for axis in (0, 2))
         logger.info("Annuli are divided by %d × %d tiles.", fast, slow)
 
 
-def _labels(work: SweepWork) -> str:
-    areas = work.areas
+def _labels(areas: Areas) -> str:
+    """List the labels with their pixels."""
     n_pixels = np.bincount(areas.area.ravel() + 1, minlength=len(areas.labels) + 1)
     parts = [
         f"{' + '.join(map(str, labels))} ({count} pixels)"
@@ -145,20 +146,30 @@ def log_anisotropy(rings: Sequence[Anisotropy], divided: bool) -> None:
     known = [(i + 1, ring) for i, ring in enumerate(rings) if np.isfinite(ring.error)]
     if not known:
         return
-    number, most = max(known, key=lambda item: item[1].error)
-    advised = [str(number) for number, ring in known if ring.advised]
+    uneven = [
+        (number, ring)
+        for number, ring in known
+        if ring.chance < SMALLEST_CHANCE / len(rings)
+    ]
+    if not uneven:
+        logger.info(
+            "The background is uniform around the annuli (F is at most %.1f).",
+            max(ring.statistic for _, ring in known),
+        )
+        return
+    number, most = max(uneven, key=lambda item: item[1].error)
     logger.info(
-        "Around the annuli the background varies by up to ± %.2f ADU (annulus %d, "
-        "F = %.1f).",
-        most.amplitude,
+        "The background varies around annul%s %s: most in effect around annulus %d, by "
+        "± %.2f ADU (F = %.1f).",
+        "us" if len(uneven) == 1 else "i",
+        ", ".join(str(number) for number, _ in uneven),
         number,
+        most.amplitude,
         most.statistic,
     )
-    if advised and not divided:
+    if most.advised and not divided:
         logger.warning(
-            "Annul%s %s not uniform: the local background is off by up to ± %.2f ADU. "
-            "Give regions.shape=sectors, and check the beam centre.",
-            "us" if len(advised) == 1 else "i",
-            ", ".join(advised) + (" is" if len(advised) == 1 else " are"),
+            "This puts the local background off by up to ± %.2f ADU: give "
+            "regions.shape=sectors, and check the beam centre.",
             most.error,
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
@@ -18,19 +17,12 @@ import numpy.typing as npt
 from dials_truncfix.correction.anisotropy import AzimuthGrid, azimuth_grid
 from dials_truncfix.correction.annuli import Annuli, equal_area_annuli, without
 from dials_truncfix.correction.areas import Areas, areas_of_labels, one_area
-from dials_truncfix.correction.cells import (
-    Lattice,
-    cells_of_areas,
-    sectors,
-    tiles,
-    whole_image,
-)
 from dials_truncfix.correction.mask import find_beam_stop
-from dials_truncfix.correction.nodes import Nodes, cell_nodes, radial_nodes
-from dials_truncfix.correction.partition import Partition
+from dials_truncfix.correction.nodes import Nodes, radial_nodes
 from dials_truncfix.correction.radial_grid import RadialGrid, radial_grid
 from dials_truncfix.correction.regions import Regions, RegionTable, annular_regions
 from dials_truncfix.correction.scattering import d_spacing
+from dials_truncfix.sweep.division import Division, divide
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.source import Frame, SweepSource
 
@@ -38,22 +30,6 @@ Item = TypeVar("Item")
 
 #: The verdict and the gain come from this many images.
 SAMPLE_SIZE = 10
-
-
-@dataclass(frozen=True)
-class CellNames:
-    """What the cells of a sweep are.
-
-    Attributes
-    ----------
-    labels : tuple of tuple of int
-        Labels that each lies in.
-    bounds : ndarray, shape (n_cells, 0), (n_cells, 2) or (n_cells, 4), float64
-        See `correction.cells.Lattice`.
-    """
-
-    labels: tuple[tuple[int, ...], ...]
-    bounds: npt.NDArray[np.float64]
 
 
 class SweepWork:
@@ -88,28 +64,28 @@ class SweepWork:
     @cached_property
     def annuli(self) -> Annuli:
         """Annuli of the pixels that no mask excludes in any image."""
-        labelled = self.options.labels is not None
         return equal_area_annuli(
             self.radius,
-            self.areas.area >= 0 if labelled else self.source.static_mask(),
+            self.source.static_mask() if self.areas is None else self.areas.area >= 0,
             self.options.n_annuli,
             self.options.minimum_pixels,
         )
 
     @cached_property
-    def areas(self) -> Areas:
-        """Areas with sharp borders, as the user's labels say.
+    def areas(self) -> Areas | None:
+        """Areas with sharp borders; None without labels.
 
         Raises
         ------
         ValueError
             When the mask leaves no pixel of a label.
         """
-        labels, mask = self.options.labels, self.source.static_mask()
+        labels = self.options.labels
         if labels is None:
-            return one_area(mask)
+            return None
+        mask, minimum = self.source.static_mask(), self.options.minimum_pixels
         try:
-            return areas_of_labels(labels.pixels(), mask, self.options.minimum_pixels)
+            return areas_of_labels(labels.pixels(), mask, minimum)
         except ValueError as error:
             raise ValueError(
                 f"{labels.path} does not fit the images: {error}"
@@ -123,46 +99,24 @@ class SweepWork:
         return float(slow), float(fast)
 
     @cached_property
-    def lattice(self) -> Lattice:
-        """Sectors or tiles of the whole image."""
-        shape, options = self.source.shape, self.options
-        if options.shape == "sectors":
-            return sectors(shape, self.beam_centre, options.n_sectors)
-        if options.shape == "tiles":
-            return tiles(shape, options.tile_size or max(-(-max(shape) // 4), 1))
-        return whole_image(shape)
+    def division(self) -> Division | None:
+        """What annuli are divided into; None where they are not."""
+        alike = self.areas is None or len(self.areas.labels) == 1
+        if self.options.shape == "annuli" and alike:
+            return None
+        return divide(
+            self.options,
+            self.areas or one_area(self.source.static_mask()),
+            self.annuli,
+            self.grid,
+            self.radius,
+            self.beam_centre,
+        )
 
     @cached_property
-    def _divided(self) -> tuple[Partition, Nodes, CellNames]:
-        """What follows from the cells, without the cells of all pixels."""
-        cells = cells_of_areas(self.lattice, self.areas.area)
-        partition = Partition(
-            self.annuli, cells, self.radius, self.options.minimum_pixels
-        )
-        names = CellNames(
-            tuple(self.areas.labels[area] for area in cells.area),
-            self.lattice.bounds[cells.part],
-        )
-        return partition, cell_nodes(self.grid, cells), names
-
-    @cached_property
-    def has_cells(self) -> bool:
-        """Whether annuli are divided further."""
-        return self.options.shape != "annuli" or len(self.areas.labels) > 1
-
-    @property
     def nodes(self) -> Nodes:
         """Places at which the distributions of all images are tabulated."""
-        return self._divided[1] if self.has_cells else self._radial_nodes
-
-    @cached_property
-    def _radial_nodes(self) -> Nodes:
-        return radial_nodes(self.grid)
-
-    @property
-    def cell_names(self) -> CellNames | None:
-        """What the cells are; None where annuli are not divided."""
-        return self._divided[2] if self.has_cells else None
+        return self.division.nodes if self.division else radial_nodes(self.grid)
 
     @cached_property
     def azimuths(self) -> AzimuthGrid:
@@ -178,8 +132,8 @@ class SweepWork:
         excluded = ~frame.valid
         if self.options.beam_stop:
             excluded |= find_beam_stop(frame.pixels, frame.valid, self.radius)
-        if self.has_cells:
-            return self._divided[0].without(self.radius, excluded)
+        if self.division:
+            return self.division.partition.without(self.radius, excluded)
         return annular_regions(
             without(self.annuli, self.radius, excluded, self.options.minimum_pixels)
         )
