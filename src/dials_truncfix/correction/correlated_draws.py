@@ -34,6 +34,10 @@ _MARGIN = 2 * REACH
 _FIRST_STREAM = 2
 _LOWEST_DEVIATE = -30.0
 _RANK_BINS = 4096
+# Pixels of one batch are so far apart along each axis.
+_PERIOD = REACH + 1
+# Pixels handled at once: a block's temporaries fit into the cache.
+_BLOCK = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,14 @@ def correlated_uniforms(
         bits = next_bits(stream, -(-field.size // 4) * 4)
         for batch in batches:
             _draw(field, batch, bits, offsets, first=number == 0)
-    u = ndtr(field.take(padded).astype(np.float64)) / ndtr(threshold.astype(np.float64))
-    return _uniform(u, brightness, scores.n_classes)
+    del batches, bits
+    u = np.empty(len(zeros))
+    for start in range(0, len(zeros), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        u[part] = ndtr(field.take(padded[part]).astype(np.float64))
+        u[part] /= ndtr(threshold[part].astype(np.float64))
+    _make_uniform(u, brightness, scores.n_classes)
+    return u
 
 
 def _padded(index: IndexArray, shape: tuple[int, ...]) -> IndexArray:
@@ -132,13 +142,16 @@ def _batches(
     fields: list[MarkovField],
 ) -> Iterator[_Batch]:
     """Deal pixels out such that none of a batch lies within reach of another."""
-    row, column = np.divmod(index, width)
-    colour = (row % (REACH + 1)) * (REACH + 1) + column % (REACH + 1)
-    key = colour * len(fields)
-    if brightness is not None:
-        key += brightness
-    order = np.argsort(key.astype(np.uint16), kind="stable")
-    ends = np.searchsorted(key[order], np.arange((REACH + 1) ** 2 * len(fields) + 1))
+    key = np.empty(len(index), dtype=np.uint16)
+    for start in range(0, len(index), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        row, column = np.divmod(index[part], width)
+        colour = row % _PERIOD * _PERIOD + column % _PERIOD
+        key[part] = colour * len(fields)
+        if brightness is not None:
+            key[part] += brightness[part]
+    order = np.argsort(key, kind="stable")
+    ends = np.searchsorted(key[order], np.arange(_PERIOD**2 * len(fields) + 1))
     for number, (start, end) in enumerate(zip(ends, ends[1:])):
         if end > start:
             mine = order[start:end]
@@ -192,11 +205,11 @@ def _draw(
     field[index] = mean + sd * ndtri(place * ndtr(deviate.astype(np.float64)))
 
 
-def _uniform(
+def _make_uniform(
     u: npt.NDArray[np.float64], group: npt.NDArray[np.uint8], n_groups: int
-) -> npt.NDArray[np.float64]:
+) -> None:
     """
-    Make the numbers of each group uniform, keeping their order.
+    Make the numbers of each group uniform, in place, keeping their order.
 
     Normal scores of pixels are a model; where it does not quite hold, the means of
     the draws would be off by some hundredths of an ADU.
@@ -209,20 +222,22 @@ def _uniform(
         Group of each.
     n_groups : int
         Number of groups.
-
-    Returns
-    -------
-    ndarray, shape (n,), float64
     """
-    place = np.clip(u, 1e-9, 1.0 - 1e-9) * _RANK_BINS
-    cell = place.astype(np.int64)
-    count = np.bincount(
-        group * _RANK_BINS + cell, minlength=n_groups * _RANK_BINS
-    ).reshape(n_groups, _RANK_BINS)
-    # half a pixel more in each cell keeps every number inside
-    weight = count + 0.5 / _RANK_BINS
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(u), _BLOCK)]
+    count = np.zeros(n_groups * _RANK_BINS, dtype=np.int64)
+    for part in blocks:
+        entry = (u[part] * _RANK_BINS).astype(np.int64)
+        np.clip(entry, 0, _RANK_BINS - 1, out=entry)
+        entry += group[part].astype(np.int64) * _RANK_BINS
+        count += np.bincount(entry, minlength=len(count))
+    # a little more in each cell keeps every number inside
+    weight = count.reshape(n_groups, _RANK_BINS) + 0.5 / _RANK_BINS
     below = np.cumsum(weight, axis=1)
-    start = (below - weight) / below[:, -1:]
+    start_of_cell = (below - weight) / below[:, -1:]
     slope = weight / below[:, -1:]
-    uniform = start[group, cell] + slope[group, cell] * (place - cell)
-    return np.asarray(np.clip(uniform, 1e-9, 1.0 - 1e-9))
+    for part in blocks:
+        place = u[part] * _RANK_BINS
+        cell = np.clip(place.astype(np.int64), 0, _RANK_BINS - 1)
+        mine = group[part]
+        u[part] = start_of_cell[mine, cell] + slope[mine, cell] * (place - cell)
+    np.clip(u, 1e-9, 1.0 - 1e-9, out=u)

@@ -32,7 +32,7 @@ _LARGEST_SCORE = 3.5
 # Spots stand out from the noise of scores that are smoothed like them, shadows and
 # areas that the laws do not fit from that of scores smoothed more.
 _SPOT_SIGMA = 1.0
-_AREA_SIGMA = 5.0
+_AREA_WIDTH = 13
 _DEVIATIONS = 4.5
 _ENOUGH_FOR_A_MEDIAN = 100_000
 # Pixels handled at once: a block's temporaries fit into the cache.
@@ -180,13 +180,35 @@ def _look_up(
 def _odd(score: npt.NDArray[np.float32], eligible: BoolArray) -> BoolArray:
     """Tell where pixels are brighter or darker than noise makes them, (ny, nx)."""
     odd = np.zeros(score.shape, dtype=bool)
-    step = max(int(np.count_nonzero(eligible)) // _ENOUGH_FOR_A_MEDIAN, 1)
-    for sigma in (_SPOT_SIGMA, _AREA_SIGMA):
-        smooth = ndimage.gaussian_filter(score, sigma, mode="constant", truncate=3.0)
-        some = smooth[eligible][::step]
-        if len(some):
-            middle = np.median(some)
-            spread = MAD_TO_SD * np.median(np.abs(some - middle))
-            odd |= smooth > middle + _DEVIATIONS * spread
-            odd |= smooth < middle - _DEVIATIONS * spread
+    for smooth in (_smoothed_like_spots, _smoothed_over_areas):
+        level = smooth(score)
+        middle, spread = _middle_and_spread(level, eligible)
+        odd |= level > middle + _DEVIATIONS * spread
+        odd |= level < middle - _DEVIATIONS * spread
     return odd
+
+
+def _smoothed_like_spots(score: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Average over a few pixels, shape (ny, nx)."""
+    smooth = ndimage.gaussian_filter(score, _SPOT_SIGMA, mode="constant", truncate=3.0)
+    return np.asarray(smooth)
+
+
+def _smoothed_over_areas(score: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Average over some hundred pixels, shape (ny, nx)."""
+    smooth = score
+    for axis in (0, 1, 0, 1):
+        smooth = ndimage.uniform_filter1d(smooth, _AREA_WIDTH, axis, mode="constant")
+    return smooth
+
+
+def _middle_and_spread(
+    level: npt.NDArray[np.float32], eligible: BoolArray
+) -> tuple[float, float]:
+    """Median and robust standard deviation, from some pixels of a large image."""
+    some = slice(None, None, max(level.size // _ENOUGH_FOR_A_MEDIAN, 1))
+    values = level.ravel()[some][eligible.ravel()[some]]
+    if len(values) == 0:
+        return 0.0, 0.0
+    middle = float(np.median(values))
+    return middle, MAD_TO_SD * float(np.median(np.abs(values - middle)))
