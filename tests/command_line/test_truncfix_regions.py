@@ -152,13 +152,12 @@ def test_sectors_are_advised_where_they_help(here, caplog):
         (SLOW + 1 + SIZE * (FAST % 2), "512 different labels"),
     ],
 )
-@pytest.mark.parametrize("mode", ["correct", "check"])
-def test_refuses_labels(recording, here, labels, message, mode):
-    expt = imported(recording, here)
-    told = fails([expt, *SMALL, f"mode={mode}", labels_file(here, labels)])
+def test_refuses_labels(recording, here, labels, message):
+    told = fails([imported(recording, here), *SMALL, labels_file(here, labels)])
     assert message in told
     assert str(here / "labels.npy") in told
     assert files_of(here) == ["labels.npy"]
+    assert message in fails(["imported.expt", "mode=check", labels_file(here, labels)])
 
 
 def test_refuses_labels_that_the_mask_hides(recording, here):
@@ -182,6 +181,13 @@ def test_refuses_labels_that_the_mask_hides(recording, here):
 def test_refuses_a_missing_label_image(recording, here):
     told = fails([imported(recording, here), "regions.labels=absent.tif"])
     assert told.startswith("absent.tif: No such file")
+
+
+def test_labels_are_not_overwritten(recording, here):
+    option = labels_file(here, QUADRANTS)
+    told = fails([imported(recording, here), *SMALL, option, "output.json=labels.npy"])
+    assert "labels.npy is an input and would be overwritten" in told
+    np.testing.assert_array_equal(np.load("labels.npy"), QUADRANTS)
 
 
 def test_a_sidecar_holds_its_regions(quadrants, here):

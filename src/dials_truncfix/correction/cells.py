@@ -326,7 +326,8 @@ def numbered(
     Returns
     -------
     number : ndarray, shape (ny, nx), signed integer
-        Combination of each pixel; ``OUTSIDE`` where masked. As narrow as can be.
+        Combination of each pixel; ``OUTSIDE`` where masked. No wider than needed to
+        hold one number more.
     present : ndarray, shape (n,), intp
         Each combination as whole × `n_parts` + part, ascending.
     """
