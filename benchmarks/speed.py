@@ -28,6 +28,7 @@ from dials.util import tabulate
 from dxtbx.model.experiment_list import ExperimentList
 
 from dials_truncfix.io import cbf
+from dials_truncfix.io.nexus_data import COMPRESSIONS, check_compression
 from dials_truncfix.sweep.source import SweepSource
 
 REFERENCE = "dials.find_spots, corrected CBF"
@@ -91,20 +92,37 @@ def first_images(experiments: Path, n_images: int) -> Path:
     return part
 
 
+def outputs() -> dict[str, tuple[str, list[str]]]:
+    """Kinds of output: for the label of each its name and options."""
+    kinds = {
+        "smv": ("SMV", ["output.format=smv"]),
+        "cbf": ("CBF", ["output.format=cbf"]),
+        "sidecar": ("sidecar", ["output.format=sidecar"]),
+    }
+    for compression in COMPRESSIONS:
+        try:
+            check_compression(compression)
+        except ValueError:
+            # the filter is not installed
+            continue
+        options = ["output.format=nexus", f"output.compression={compression}"]
+        kinds[f"nexus_{compression}"] = (f"NeXus, {compression}", options)
+    return kinds
+
+
 def commands(experiments: Path, label: str) -> Iterator[tuple[str, list[str]]]:
     """List what is timed on one sweep, in an order in which each finds its input."""
     script = [sys.executable, str(Path(__file__).resolve())]
-    names = {"smv": "SMV", "cbf": "CBF", "sidecar": "sidecar"}
-    for image_format, name in names.items():
+    for kind, (name, options) in outputs().items():
         yield (
             f"dials.truncfix, {name}",
             [
                 "dials.truncfix",
                 experiments.name,
                 "nproc=1",
-                f"output.format={image_format}",
-                f"output.directory={label}_{image_format}",
-                f"output.experiments={label}_{image_format}.expt",
+                *options,
+                f"output.directory={label}_{kind}",
+                f"output.experiments={label}_{kind}.expt",
             ],
         )
     yield REFERENCE, ["dials.find_spots", f"{label}_cbf.expt", "nproc=1"]
@@ -117,7 +135,8 @@ def commands(experiments: Path, label: str) -> Iterator[tuple[str, list[str]]]:
         ],
     )
     yield "read", [*script, "--task", "read", experiments.name]
-    yield "read by sidecar", [*script, "--task", "read", f"{label}_sidecar.expt"]
+    for kind, (name, _) in outputs().items():
+        yield f"read {name}", [*script, "--task", "read", f"{label}_{kind}.expt"]
     yield "read and write CBF", [*script, "--task", "copy", experiments.name]
 
 
