@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.correction.camera_fit import LARGEST_MISFIT
 from dials_truncfix.correction.verdict import VerdictClass
 from dials_truncfix.report.resolution import shell_name
 from dials_truncfix.report.sweep_results import RingSeries, SweepResults
@@ -21,7 +22,7 @@ _POOR_ZEROS = 0.02
 _UNCONVERGED = 0.01
 _MINORITY = 0.1
 _NOTABLE_DIFFERENCE = 0.05
-_NOTABLE_GAIN = 0.2
+_NOTABLE_GAIN = 0.15
 _NOTABLE_BOX_VARIANCE = 1.2
 _MOST_NAMED = 8
 
@@ -49,6 +50,7 @@ def cautions(results: SweepResults) -> list[str]:
         *_poor_fits(rings),
         *_wrong_zeros(rings),
         *_unconverged(rings),
+        *_camera(results.record),
         *_gain(results.record),
         *_families(results, rings),
         *_uneven(results.record),
@@ -145,6 +147,16 @@ def _unconverged(rings: RingSeries) -> list[str]:
     ]
 
 
+def _camera(record: Mapping[str, Any]) -> list[str]:
+    fit = (record.get("camera") or {}).get("fit")
+    if not fit or fit["misfit"] is None or fit["misfit"] <= LARGEST_MISFIT:
+        return []
+    return [
+        f"The camera describes the images badly: it misses {fit['misfit']:.1e} nat per "
+        f"pixel, where {LARGEST_MISFIT:.0e} would do. Compare with fit.model=auto."
+    ]
+
+
 def _gain(record: Mapping[str, Any]) -> list[str]:
     estimate = record.get("gain_estimate")
     if not estimate:
@@ -156,14 +168,21 @@ def _gain(record: Mapping[str, Any]) -> list[str]:
             f"experiments say {written}. If that is wrong, DIALS finds false spots, and "
             "I/σ is off several-fold: give gain= and pedestal= if you know them."
         ]
-    if abs(record["gain"] / estimate["gain"] - 1) > _NOTABLE_GAIN:
+    if abs(record["gain"] / estimate["gain"] - 1) <= _NOTABLE_GAIN:
+        return []
+    scatter = f"{estimate['gain']:.2f} ± {estimate['gain_sd']:.2f}"
+    if record.get("camera"):
         return [
-            f"The gain that was given, {record['gain']:.4g}, differs from that of the "
-            f"images, {estimate['gain']:.2f} ± {estimate['gain_sd']:.2f}. DIALS takes "
-            "the effective gain, the slope of the variance on the mean, in which the "
-            "excess noise of the camera is included."
+            f"The effective gain of the camera, {record['gain']:.4g}, was written, but "
+            f"that of the scatter of the corrected pixels is {scatter}. I/σ is off by "
+            "the square root of their ratio where the wrong one is taken; gain= and "
+            "pedestal= choose."
         ]
-    return []
+    return [
+        f"The gain that was given, {record['gain']:.4g}, differs from that of the "
+        f"images, {scatter}. DIALS takes the effective gain, the slope of the variance "
+        "on the mean, in which the excess noise of the camera is included."
+    ]
 
 
 def _families(results: SweepResults, rings: RingSeries) -> list[str]:

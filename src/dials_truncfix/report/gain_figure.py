@@ -66,6 +66,8 @@ def gain_figures(noise: NoiseRecord, record: Mapping[str, Any]) -> FigureGrid:
     bright = float(mean.max())
     dark = min(float(np.quantile(mean, _DARK_PART)) * 1.5, bright)
     words = _words(estimate, *written)
+    if record.get("camera"):
+        words += " The camera counts, whose line is dashed."
     return FigureGrid(
         [
             _figure(

@@ -16,6 +16,7 @@ _NICE = (
 )  # fmt: skip
 # Labels may not be closer than this fraction of the axis: narrow screens.
 _CLOSEST = 0.1
+_LARGEST_TICK = 9.0
 
 
 def inverse_square(d: Sequence[float] | Array) -> Array:
@@ -56,11 +57,15 @@ def resolution_axis(low: float, high: float) -> dict[str, Any]:
     span = max(high - low, 1e-9)
     ends = [low - 0.04 * span, high + 0.04 * span]
     ticks: list[float] = []
+    # near the beam numbers say little and take the room of others
+    largest = _LARGEST_TICK * max(high, 1e-9) ** -0.5
     # round numbers come first, then what finds room between them
     for d in sorted(_NICE, key=lambda value: (value % 1 > 0, value * 2 % 1 > 0)):
         position = d**-2.0
-        if low <= position <= ends[1] and all(
-            abs(position - other**-2.0) > _CLOSEST * span for other in ticks
+        if (
+            d <= largest
+            and low <= position <= ends[1]
+            and all(abs(position - other**-2.0) > _CLOSEST * span for other in ticks)
         ):
             ticks.append(d)
     ticks.sort(reverse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -152,7 +152,7 @@ def bias_figure(results: SweepResults, rings: RingSeries) -> Figure:
     known = np.isfinite(lift)
     mean = np.where(known, lift, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     bias = -(BOX**2) * np.where(known.any(axis=0), mean, np.nan)
-    gain = float(results.record.get("gain") or np.nan)
+    gain, what = _electrons(results.record)
     x, names = middle_of(rings.d_limits), _names(rings)
     electrons = bias / gain
     data = [
@@ -166,7 +166,7 @@ def bias_figure(results: SweepResults, rings: RingSeries) -> Figure:
             "connectgaps": True,
             "marker": {"color": BLUE, "size": 8},
             "text": [
-                f"{name}: {value:.0f} ADU, {e:.1f} e⁻"
+                f"{name}: {value:.0f} ADU" + (f", {e:.1f} e⁻" if np.isfinite(e) else "")
                 for name, value, e in zip(names, bias, electrons)
             ],
             "hovertemplate": "%{text}<extra></extra>",
@@ -209,10 +209,22 @@ def bias_figure(results: SweepResults, rings: RingSeries) -> Figure:
         caption=(
             f"{BOX**2} times the lift of the background, P(x ≤ 0) × mean of the zeros. "
             "A spot loses as much when none of its own pixels was cut off; in weaker "
-            "spots these make up for some of it. e⁻: divided by the effective gain, in "
-            "which the excess noise of the camera is included."
+            f"spots these make up for some of it.{what}"
         ),
     )
+
+
+def _electrons(record: Mapping[str, Any]) -> tuple[float, str]:
+    """Find the gain by which ADU become electrons, and say which it is."""
+    camera, estimate = record.get("camera"), record.get("gain_estimate") or {}
+    if camera:
+        return float(camera["gain"]), " e⁻: divided by the gain of the camera."
+    if estimate.get("reliable"):
+        return float(estimate["gain"]), (
+            " e⁻: divided by the effective gain, in which the excess noise of the "
+            "camera is included."
+        )
+    return float("nan"), ""
 
 
 def drift_figures(results: SweepResults, rings: RingSeries) -> FigureGrid:

@@ -10,8 +10,8 @@ import numpy as np
 
 from dials_truncfix.correction.verdict import VerdictClass
 from dials_truncfix.report.cautions import cautions
-from dials_truncfix.report.gain_figure import gain_figures
 from dials_truncfix.report.histogram_figures import histogram_figures
+from dials_truncfix.report.noise_section import noise_section
 from dials_truncfix.report.page import Content, Notice, Section, Table, render_page
 from dials_truncfix.report.picture_figures import picture_figures
 from dials_truncfix.report.resolution import shell_name
@@ -224,14 +224,8 @@ def _figures(
         ),
         Section("Along the sweep", [drift_figures(results, rings)]),
     ]
-    if illustrations.noise is not None:
-        sections.append(
-            Section(
-                "Gain and pedestal",
-                [gain_figures(illustrations.noise, results.record)],
-            )
-        )
-    return sections
+    noise = noise_section(results.record, illustrations)
+    return sections if noise is None else [*sections, noise]
 
 
 def _numbers(rings: RingSeries) -> Section:
