@@ -39,8 +39,10 @@ import libtbx.phil
 from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.command_line.camera_options import camera_of
 from dials_truncfix.command_line.program import (
     explain,
+    keep_files,
     keep_inputs,
     parse_with_files,
     refuse_unread,
@@ -139,11 +141,15 @@ regions {
 }
 
 fit {
-  model = *auto lognormal emg paper
+  model = *auto lognormal emg camera paper
     .type = choice
     .help = "Distribution of the low counts. lognormal: three-parameter lognormal of"
-            "either skew. emg: normal plus exponential. auto: whichever of the two is"
-            "more likely. paper: the lognormal by the likelihood as printed in Hattne"
+            "either skew. emg: normal plus exponential. camera: electrons with the gain,"
+            "pulse heights and read noise of one camera, fitted to a sample of the sweep;"
+            "an annulus has its mean only. auto: whichever of lognormal and emg is more"
+            "likely in an image; the camera where it is given, where assign=local needs"
+            "it, and, if it describes the images, with histograms of several images."
+            "paper: the lognormal by the likelihood as printed in Hattne"
             "et al. (2016), for comparison; it overestimates how far below zero the"
             "pixels were."
   histograms = *image block sweep
@@ -156,6 +162,31 @@ fit {
     .type = int(value_min=1)
     .help = "Number of images in a block."
     .expert_level = 1
+  camera
+    .help = "The camera, if it is known: a part of a sweep is then corrected exactly as"
+            "the whole, whose log tells these numbers."
+    .expert_level = 1
+  {
+    record = None
+      .type = path
+      .help = "Record of a former run, dials.truncfix.json: its camera is taken."
+    gain = None
+      .type = float(value_min=0)
+      .help = "Mean signal of an electron, ADU. Needs pulse_variance and read_noise."
+    pulse_variance = None
+      .type = float(value_min=0)
+      .help = "Variance of the signal of an electron over its squared mean, 1/k for"
+              "gamma distributed pulse heights of shape k."
+    read_noise = None
+      .type = float(value_min=0)
+      .help = "Standard deviation of a pixel without electrons, ADU."
+    dark = 0
+      .type = float
+      .help = "Mean of a pixel without electrons, at image number 0 if it drifts, ADU."
+    dark_drift = 0
+      .type = float
+      .help = "Change of the dark level per image, ADU."
+  }
 }
 
 mask {
@@ -269,6 +300,7 @@ def _correction_options(params: Any) -> CorrectionOptions:
         tile_size=None if tile_size is libtbx.Auto else tile_size,
         labels=None if labels is None else _labels(labels),
         family=params.fit.model,
+        camera=camera_of(params),
         histograms=params.fit.histograms,
         block_size=params.fit.block_size,
         rounding=params.rounding,
@@ -352,15 +384,15 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     output = output_options(params)
     writes_images = params.mode == "correct"
     replicates = plan_replicates(params.seed, output)
-    keep_inputs(
-        params,
-        [
-            *(r.output.experiments for r in replicates if writes_images),
-            output.json,
-            output.html,
-            params.output.log,
-        ],
-    )
+    outputs = [
+        *(r.output.experiments for r in replicates if writes_images),
+        output.json,
+        output.html,
+        params.output.log,
+    ]
+    keep_inputs(params, outputs)
+    also_read = (params.regions.labels, params.fit.camera.record)
+    keep_files([path for path in also_read if path is not None], outputs)
     start(parser, options, params.output.log)
     experiments, _ = single_imageset(params)
     correction = correction_options(params)

@@ -9,32 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dials_truncfix.correction.camera_likelihood import (
-    N_SHARED,
     CameraRows,
     model_from_working,
 )
 from dials_truncfix.correction.camera_model import CameraModel
-from dials_truncfix.correction.camera_scoring import (
-    LOWER,
-    UPPER,
-    CameraOptimum,
-    minimise_camera,
-)
-from dials_truncfix.correction.distributions import EMG
-from dials_truncfix.correction.family_fit import fit_family
+from dials_truncfix.correction.camera_scoring import LOWER, UPPER
+from dials_truncfix.correction.camera_search import FoundCamera, search_camera
 from dials_truncfix.correction.intervals import THRESHOLDS, make_intervals
 
-Array = NDArray[np.float64]
-
 _FEWEST_ROWS = 6
-_START_SKEWNESSES = (0.1, 0.55)
-_LINE_ITERATIONS = 20
-# A dark level or a drift of less than this many standard uncertainties is none, …
-_SIGNIFICANT = 4.0
-# … unless signals would have to be negative without, and the likelihood says so, nat.
-_SIGNIFICANT_NLL = 10.0
-# … and one of less than this fraction of the read noise changes nothing.
-_NOTICEABLE = 0.02
 _LARGEST_RELATIVE_SD = 0.25
 #: A camera that misses more information per pixel than this is no good description.
 LARGEST_MISFIT = 1e-4
@@ -135,92 +118,7 @@ def fit_camera(
     middle = 0.5 * float(number.min() + number.max())
     half = max(0.5 * float(np.ptp(number)), 1.0)
     rows = CameraRows(intervals.take(usable), (number - middle) / half, rounding)
-    optimum, free = _search(rows, several_images=len(np.unique(number)) > 2)
-    return _describe(optimum, free, rows, middle, half)
-
-
-def _search(
-    rows: CameraRows, several_images: bool
-) -> tuple[CameraOptimum, NDArray[np.bool_]]:
-    """Find the best camera, with a dark level and a drift if they are significant."""
-    start, signal = _start(rows)
-    simple = np.array([True, True, True, False, False])
-    without = _with(start, 3, 0.0), np.maximum(signal + start[3], 0.0)
-    found = [
-        minimise_camera(rows, _with(without[0], 1, skewness), without[1], simple)
-        for skewness in _START_SKEWNESSES
-    ]
-    best, free = min(found, key=lambda optimum: optimum.nll), simple
-    dark = simple | (np.arange(N_SHARED) == 3)
-    nearer = _with(best.shared, 3, float(start[3]))
-    with_dark = minimise_camera(rows, nearer, best.signal - start[3], dark)
-    gained = best.nll - with_dark.nll
-    negative = bool((best.signal <= 0.0).any()) and gained > _SIGNIFICANT_NLL
-    if negative or _significant(with_dark, dark, 3):
-        best, free = with_dark, dark
-    if several_images:
-        drift = free | (np.arange(N_SHARED) == 4)
-        with_drift = minimise_camera(rows, best.shared, best.signal, drift)
-        if _significant(with_drift, drift, 4):
-            best, free = with_drift, drift
-    return best, free
-
-
-def _start(rows: CameraRows) -> tuple[Array, Array]:
-    """Return a camera and signals from the moments of each row's own distribution."""
-    intervals = rows.intervals
-    theta = fit_family("emg", intervals, np.arange(len(intervals.i_max))).theta
-    mean, variance = EMG.mean(theta), EMG.variance(theta)
-    design = np.stack([mean, np.ones_like(mean)], axis=1)
-    weight = np.ones_like(mean)
-    slope, intercept = 1.0, float(np.median(variance))
-    for _ in range(_LINE_ITERATIONS):
-        scale = np.sqrt(weight) / variance
-        slope, intercept = np.linalg.lstsq(
-            design * scale[:, None], variance * scale, rcond=None
-        )[0]
-        away = np.abs(variance - design @ (slope, intercept)) / variance
-        weight = 1.0 / np.maximum(away / max(float(np.median(away)), 1e-9), 1.0)
-    dark = min(float(mean.min()), 0.0)
-    gain = max(float(slope), 0.05 * float(np.median(variance)) ** 0.5)
-    read_variance = max(intercept + gain * dark, 0.1 * float(variance.min()))
-    shared = np.array([np.log(gain), 0.0, 0.5 * np.log(read_variance), dark, 0.0])
-    return np.clip(shared, LOWER, UPPER), mean - dark
-
-
-def _with(shared: Array, index: int, value: float) -> Array:
-    changed = shared.copy()
-    changed[index] = value
-    return changed
-
-
-def _significant(optimum: CameraOptimum, free: NDArray[np.bool_], index: int) -> bool:
-    """Tell whether a dark level or a drift is worth keeping."""
-    value = abs(float(optimum.shared[index]))
-    sd = float(np.sqrt(_covariance(optimum, free)[index, index]))
-    noticeable = _NOTICEABLE * float(np.exp(optimum.shared[2]))
-    return optimum.converged and value > max(_SIGNIFICANT * sd, noticeable)
-
-
-def _covariance(optimum: CameraOptimum, free: NDArray[np.bool_]) -> Array:
-    """Return the covariance of the working parameters, NaN for those not fitted.
-
-    The scores of the rows scatter by chance and by what the model leaves out; their
-    squares between two inverse informations allow for both (the sandwich). A parameter
-    at its bound lends the others no uncertainty.
-    """
-    information, scores = optimum.profile_information, optimum.profile_scores
-    n = scores.shape[1]
-    covariance = np.full((N_SHARED, N_SHARED), np.nan)
-    bound = (optimum.shared <= LOWER) | (optimum.shared >= UPPER)
-    # first those at a bound as well, then the others as if it were known
-    for chosen in (free, free & ~bound):
-        index = np.flatnonzero(chosen)
-        bread = np.linalg.pinv(information[np.ix_(index, index)], rcond=1e-12)
-        own = scores[index] - scores[index].mean(axis=1, keepdims=True)
-        meat = own @ own.T * (n / max(n - len(index), 1))
-        covariance[np.ix_(index, index)] = bread @ meat @ bread
-    return covariance
+    return _describe(search_camera(rows), middle, half)
 
 
 def _rounded(model: CameraModel) -> CameraModel:
@@ -238,27 +136,11 @@ def _significant_digits(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _misfit(optimum: CameraOptimum, free: NDArray[np.bool_], rows: CameraRows) -> float:
-    """Return half the deviance above its expectation, per pixel, nat."""
-    fractions, n_fitted = rows.intervals.fractions, rows.intervals.n_fitted
-    occupied = fractions > 0.0
-    logs = np.log(np.where(occupied, fractions, 1.0))
-    least = -float((n_fitted * (fractions * logs).sum(axis=-1)).sum())
-    # the masses of a row add up to one, and it has a signal of its own
-    freedom = int(occupied.sum()) - 2 * len(n_fitted) - int(free.sum())
-    return float((optimum.nll - least - 0.5 * freedom) / n_fitted.sum())
-
-
-def _describe(
-    optimum: CameraOptimum,
-    free: NDArray[np.bool_],
-    rows: CameraRows,
-    middle: float,
-    half: float,
-) -> CameraFit:
+def _describe(found: FoundCamera, middle: float, half: float) -> CameraFit:
+    optimum, free = found.optimum, found.free
     shared = optimum.shared
-    model = _rounded(model_from_working(shared, rows.rounding))
-    covariance = np.nan_to_num(_covariance(optimum, free))
+    model = _rounded(model_from_working(shared, found.rows.rounding))
+    covariance = np.nan_to_num(found.covariance)
     gain, s = model.effective_gain, float(shared[1])
     read_variance = model.read_noise**2
 
@@ -267,7 +149,8 @@ def _describe(
         return float(np.sqrt(max(slope @ covariance @ slope, 0.0)))
 
     gain_sd = sd(gain, 0.0, 0.0, 0.0)
-    fitted = rows.intervals.n_fitted
+    read_noise_sd = sd(0.0, 0.0, model.read_noise, 0.0)
+    fitted = found.rows.intervals.n_fitted
     bound = (shared <= LOWER) | (shared >= UPPER)
     reason = ""
     if not optimum.converged:
@@ -280,13 +163,18 @@ def _describe(
         )
     elif gain_sd > _LARGEST_RELATIVE_SD * gain:
         reason = f"the effective gain {gain:.2g} ± {gain_sd:.2g} ADU is uncertain"
+    elif read_noise_sd > _LARGEST_RELATIVE_SD * model.read_noise:
+        reason = (
+            f"the read noise {model.read_noise:.2g} ± {read_noise_sd:.2g} ADU is "
+            "uncertain"
+        )
     return CameraFit(
         model=model,
         dark_drift=_significant_digits(float(shared[4]) / half),
         middle=middle,
         gain_sd=sd(model.gain, -gain, 0.0, 0.0),
         pulse_variance_sd=sd(0.0, 1.0 / (1.0 - s) ** 2, 0.0, 0.0),
-        read_noise_sd=sd(0.0, 0.0, model.read_noise, 0.0),
+        read_noise_sd=read_noise_sd,
         dark_sd=sd(0.0, 0.0, 0.0, 1.0) if free[3] else np.nan,
         dark_drift_sd=float(np.sqrt(covariance[4, 4])) / half if free[4] else np.nan,
         effective_gain=gain,
@@ -298,7 +186,7 @@ def _describe(
         signal_range=(float(optimum.signal.min()), float(optimum.signal.max())),
         n_regions=len(fitted),
         n_pixels=int(fitted.sum()),
-        misfit=_misfit(optimum, free, rows),
+        misfit=float((found.excess * fitted).sum() / fitted.sum()),
         reliable=not reason,
         reason=reason,
     )

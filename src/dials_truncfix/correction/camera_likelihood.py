@@ -55,6 +55,10 @@ class CameraRows:
     place: NDArray[np.float64]
     rounding: str
 
+    def take(self, rows: NDArray[np.intp]) -> CameraRows:
+        """Return the chosen rows."""
+        return CameraRows(self.intervals.take(rows), self.place[rows], self.rounding)
+
 
 @dataclass(frozen=True)
 class CameraLocalModel:

@@ -26,8 +26,9 @@ from dials_truncfix.correction.camera_likelihood import (
 
 Array = NDArray[np.float64]
 
-#: Bounds of log g, s, log σ, d and its drift over half the sweep.
-LOWER = np.array([np.log(0.05), 0.0, np.log(0.4), -100.0, -30.0])
+#: Bounds of log g, s, log σ, d and its drift over half the sweep. With less read noise
+#: than this nothing tells a truncated camera from a counting one.
+LOWER = np.array([np.log(0.05), 0.0, np.log(1.0), -100.0, -30.0])
 UPPER = np.array([np.log(1000.0), LARGEST_SKEWNESS, np.log(200.0), 100.0, 30.0])
 
 _LARGEST_STEP = np.array([0.7, 0.3, 0.7, 3.0, 3.0])
@@ -83,7 +84,7 @@ class CameraOptimum:
 
 
 def minimise_camera(
-    rows: CameraRows, shared: Array, signal: Array, free: Array
+    rows: CameraRows, shared: Array, signal: Array, free: NDArray[np.bool_]
 ) -> CameraOptimum:
     """Minimise the negative log-likelihood of all rows together.
 
@@ -133,13 +134,15 @@ def minimise_camera(
     return CameraOptimum(here.shared, here.signal, here.model, True)
 
 
-def _step(here: CameraOptimum, free: Array, damping: float) -> tuple[Array, Array]:
+def _step(
+    here: CameraOptimum, free: NDArray[np.bool_], damping: float
+) -> tuple[Array, Array]:
     """Return steps of the camera and of the signals that stay within the bounds."""
     matrix, scores = _profile(here.model, here._bound, damping)
     downhill = -scores.sum(axis=1)
     outwards = (here.shared <= LOWER) & (downhill < 0.0)
     outwards |= (here.shared >= UPPER) & (downhill > 0.0)
-    active = np.flatnonzero(np.asarray(free, dtype=bool) & ~outwards)
+    active = np.flatnonzero(free & ~outwards)
     step = np.zeros(N_SHARED)
     if active.size:
         square = matrix[np.ix_(active, active)]

@@ -84,6 +84,15 @@ class CorrectionOptions:
                 "noise=correlated is about draws, and assign=expected makes none: give "
                 "assign=random or assign=local"
             )
+        if self.assign == "local" and self.family not in ("auto", "camera"):
+            raise ValueError(
+                f"assign=local needs the model of a camera, not fit.model={self.family}: "
+                "give fit.model=camera or auto"
+            )
+        if self.camera is not None and self.camera.model.rounding != self.rounding:
+            raise ValueError(
+                f"the camera rounds otherwise than rounding={self.rounding} says"
+            )
         if self.shape not in ("annuli", "sectors", "tiles"):
             raise ValueError(f"regions.shape={self.shape} is unknown")
         if not 2 <= self.n_sectors <= 360:

@@ -20,6 +20,7 @@ from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.gain import GainEstimate, estimate_gain
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.sweep import summary
+from dials_truncfix.sweep.camera import camera_gain
 from dials_truncfix.sweep.close_look import (
     CloseLook,
     LookTask,
@@ -199,8 +200,11 @@ def _panels(
     images: Sequence[tuple[int, RingFits | None]],
 ) -> list[PanelValues]:
     """Choose what the detector model of each replicate shall say, and log it."""
-    panel = panel_values(work.source, gain, work.output.gain, work.output.pedestal)
-    summary.log_panel(panel, gain)
+    numbers = work.source.numbers
+    camera = camera_gain(work.correction, 0.5 * (numbers[0] + numbers[-1]))
+    known = gain if camera is None else camera
+    panel = panel_values(work.source, known, work.output.gain, work.output.pedestal)
+    summary.log_panel(panel, gain, camera)
     if work.output.image_format != "smv":
         return [panel] * len(work.replicates)
     seeds = tuple(replicate.seed for replicate in work.replicates)

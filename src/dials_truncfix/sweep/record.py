@@ -16,6 +16,8 @@ from dials.util.version import dials_version
 
 import dials_truncfix
 from dials_truncfix import compat
+from dials_truncfix.correction.camera_fit import CameraFit
+from dials_truncfix.correction.camera_model import NAME as CAMERA
 from dials_truncfix.correction.gain import GainEstimate
 from dials_truncfix.correction.regions import RegionTable
 from dials_truncfix.correction.scattering import d_spacing
@@ -99,6 +101,29 @@ def fits_record(
             for image in images
         ],
     }
+
+
+def camera_record(
+    options: CorrectionOptions, fit: CameraFit | None
+) -> dict[str, Any] | None:
+    """Describe the camera, if one is used, and how well it is known."""
+    if options.camera is None or options.family != CAMERA:
+        return None
+    model = options.camera.model
+    record = {
+        "gain": model.gain,
+        "pulse_variance": model.pulse_variance,
+        "read_noise": model.read_noise,
+        "dark": model.dark,
+        "dark_drift": options.camera.dark_drift,
+        "effective_gain": model.effective_gain,
+        "pedestal": model.pedestal,
+    }
+    if fit is not None:
+        known = asdict(fit)
+        del known["model"], known["dark_drift"], known["reason"]
+        record["fit"] = known
+    return record
 
 
 def illustrations_record(

@@ -14,6 +14,7 @@ from dials_truncfix.io.atomic import atomic_write, check_writable
 from dials_truncfix.io.staging import output_folder, staging_folder
 from dials_truncfix.parallel import TaskMap, task_map
 from dials_truncfix.sweep import summary
+from dials_truncfix.sweep.camera import settle_camera
 from dials_truncfix.sweep.experiments import corrected_experiments
 from dials_truncfix.sweep.measure import MeasureTask, measure_images
 from dials_truncfix.sweep.nexus import check_nexus, write_sweep_master
@@ -34,6 +35,7 @@ from dials_truncfix.sweep.recipe import (
 )
 from dials_truncfix.sweep.record import (
     as_json,
+    camera_record,
     correlation_record,
     fits_record,
     illustrations_record,
@@ -157,7 +159,10 @@ def repair_sweep(
 
         log_regions(work)
         verdict = _verdict(work, tasks, force)
-        images = SweepTasks(source, correction, replicates, folders, tasks)
+        camera_fit = None
+        if verdict.verdict_class is not VerdictClass.NO_ZEROS:
+            work.options, camera_fit = settle_camera(work, tasks)
+        images = SweepTasks(source, work.options, replicates, folders, tasks)
         if verdict.verdict_class is VerdictClass.NO_ZEROS:
             done = copy_images(images)
         else:
@@ -181,7 +186,8 @@ def repair_sweep(
             if expt is not None:
                 corrected = corrected_experiments(experiments, source, template, panel)
                 expt.write(corrected.as_json().encode())
-        record = run_record(source, correction, verdict)
+        record = run_record(source, work.options, verdict)
+        record["camera"] = camera_record(work.options, camera_fit)
         record.update(fits_record(done.fits, source, done.panels[0], done.gain))
         record["regions"] = regions_record(work)
         record["replicates"] = replicates_record(replicates, done.panels)

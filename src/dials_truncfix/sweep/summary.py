@@ -155,9 +155,34 @@ def log_correlation(correlation: SweepCorrelation | None, noise: str) -> None:
         logger.info("noise=correlated draws the lost values alike.")
 
 
-def log_panel(panel: PanelValues, estimate: GainEstimate | None) -> None:
-    """Say which gain and pedestal the experiments will hold, and why it matters."""
-    if estimate is not None and estimate.reliable:
+def log_panel(
+    panel: PanelValues, estimate: GainEstimate | None, camera: GainEstimate | None
+) -> None:
+    """Say which gain and pedestal the experiments will hold, and why it matters.
+
+    Parameters
+    ----------
+    panel : PanelValues
+        What they will hold.
+    estimate : GainEstimate or None
+        From the scatter of the corrected pixels.
+    camera : GainEstimate or None
+        Of the camera by which they were corrected, which then counts.
+    """
+    if camera is not None:
+        scatter = ""
+        if estimate is not None and estimate.reliable:
+            scatter = (
+                f"; the scatter of the corrected pixels says {estimate.gain:.2f} and "
+                f"{estimate.pedestal:.2f} ADU"
+            )
+        logger.info(
+            "Gain %.2f ADU and pedestal %.2f ADU of the camera count%s.",
+            camera.gain,
+            camera.pedestal,
+            scatter,
+        )
+    elif estimate is not None and estimate.reliable:
         logger.info(
             "Gain %.2f ± %.2f ADU, pedestal %.2f ± %.2f ADU, read noise %.2f ADU "
             "(variance = gain × (value - pedestal)).",
