@@ -90,3 +90,10 @@ def test_no_experiments_of_a_replicate_replace_an_input(recording, here):
     assert "truncfix_2.expt is an input and would be overwritten" in words
     assert (here / "truncfix_2.expt").read_bytes() == before
     assert files_of(here) == ["truncfix_2.expt"]
+
+
+def test_means_are_no_draws(recording, here):
+    expt = imported(recording, here)
+    words = fails([expt, *SMALL, "replicates=2", "assign=expected"])
+    assert words.startswith("replicates=2 must be draws")
+    assert files_of(here) == []

@@ -136,6 +136,11 @@ def repair_sweep(
     work = SweepWork(experiments.imagesets()[0], correction)
     source = work.source
     replicates = plan_replicates(correction.seed, output)
+    if len(replicates) > 1 and correction.assign == "expected":
+        raise ValueError(
+            f"replicates={len(replicates)} must be draws, and assign=expected takes the "
+            "mean of what can be drawn: give assign=random or assign=local"
+        )
     for replicate in replicates:
         if output.image_format == "sidecar":
             check_sidecar(source, replicate.output.images_path)
