@@ -159,10 +159,9 @@ def log_anisotropy(rings: Sequence[Anisotropy], divided: bool) -> None:
         return
     number, most = max(uneven, key=lambda item: item[1].error)
     logger.info(
-        "The background varies around annul%s %s: most in effect around annulus %d, by "
+        "The background varies around %s: most in effect around annulus %d, by "
         "± %.2f ADU (F = %.1f).",
-        "us" if len(uneven) == 1 else "i",
-        ", ".join(str(number) for number, _ in uneven),
+        _listed([number for number, _ in uneven], len(rings)),
         number,
         most.amplitude,
         most.statistic,
@@ -173,3 +172,12 @@ def log_anisotropy(rings: Sequence[Anisotropy], divided: bool) -> None:
             "regions.shape=sectors, and check the beam centre.",
             most.error,
         )
+
+
+def _listed(numbers: Sequence[int], n_annuli: int) -> str:
+    """Name some annuli."""
+    if len(numbers) == n_annuli:
+        return "all annuli"
+    if len(numbers) == 1:
+        return f"annulus {numbers[0]}"
+    return f"annuli {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
