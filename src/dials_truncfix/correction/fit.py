@@ -15,7 +15,13 @@ from dials_truncfix.correction.camera_zeros import zero_law
 from dials_truncfix.correction.choice import prefers_emg
 from dials_truncfix.correction.distributions import FAMILIES, distribution
 from dials_truncfix.correction.family_fit import FamilyFit, fit_family
-from dials_truncfix.correction.intervals import THRESHOLDS, Intervals, make_intervals
+from dials_truncfix.correction.intervals import (
+    THRESHOLDS,
+    UPPER_FRACTION,
+    UPPER_FRACTION_OF_RATES,
+    Intervals,
+    make_intervals,
+)
 from dials_truncfix.correction.summaries import (
     mean_nonpositive,
     p_nonpositive,
@@ -155,7 +161,8 @@ def fit_histograms(
         raise ValueError(f"rounding must be 'round' or 'floor', not {rounding!r}")
     threshold = THRESHOLDS[rounding]
     n_rings = histograms.shape[-2]
-    intervals = make_intervals(flat, threshold)
+    upper = UPPER_FRACTION_OF_RATES if family == CAMERA else UPPER_FRACTION
+    intervals = make_intervals(flat, threshold, upper)
     rows = np.flatnonzero(intervals.status == "fitted")
     chosen = intervals.take(rows)
     columns = _empty_columns(len(flat))

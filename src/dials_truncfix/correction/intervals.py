@@ -12,6 +12,9 @@ N_INTERVALS = 64
 MINIMUM_LEVELS = 5
 LOWER_FRACTION = 0.001
 UPPER_FRACTION = 0.95
+#: For the rate of a ring under a known camera, which fewer pixels tell: the dimmer part
+#: of a ring that mixes many levels is where its zeros are.
+UPPER_FRACTION_OF_RATES = 0.75
 THRESHOLDS = {"round": 0.5, "floor": 1.0}
 
 
@@ -57,7 +60,11 @@ class Intervals:
         return Intervals(*(getattr(self, name)[rows] for name in self.__annotations__))
 
 
-def make_intervals(histograms: NDArray[np.integer[Any]], threshold: float) -> Intervals:
+def make_intervals(
+    histograms: NDArray[np.integer[Any]],
+    threshold: float,
+    upper_fraction: float = UPPER_FRACTION,
+) -> Intervals:
     """Choose each ring's range and intervals.
 
     The range ends at the 95th percentile: above it Bragg spots are not negligible,
@@ -73,6 +80,8 @@ def make_intervals(histograms: NDArray[np.integer[Any]], threshold: float) -> In
         (n, n_bins) pixels of each value; the last bin holds all larger values.
     threshold : float
         Upper edge of what is recorded as zero, ADU.
+    upper_fraction : float
+        Fraction of the pixels that the range takes in.
 
     Returns
     -------
@@ -85,7 +94,7 @@ def make_intervals(histograms: NDArray[np.integer[Any]], threshold: float) -> In
     usable = n_bins - 2
 
     first = _percentile(cumulative, LOWER_FRACTION)
-    upper = _percentile(cumulative, UPPER_FRACTION)
+    upper = _percentile(cumulative, upper_fraction)
     occupied = histograms > 0
     levels = np.cumsum(occupied[:, : usable + 1], axis=1)
     rows = np.arange(n_rows)
