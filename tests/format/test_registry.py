@@ -16,6 +16,7 @@ OURS = {
     "FormatSMVTVIPS": ("FormatSMVADSC",),
     "FormatSMVTruncfix": ("FormatSMVADSC",),
     "FormatCBFTruncfix": ("FormatCBF",),
+    "FormatTruncfixSidecar": ("Format",),
 }
 
 
@@ -76,6 +77,7 @@ def test_none_of_our_classes_accepts_another_programs_file(shared_data):
         ("a.cbf", b"###CBF: VERSION 1.5\n"),
         ("a.tif", b"II*\0\xff\xff\xff\xff"),
         ("a.txt", b""),
+        ("a.tfx", b'{"truncfix_'),
     ],
 )
 def test_fragments_are_refused_quietly(tmp_path, name, content):

@@ -14,11 +14,12 @@ from dxtbx import IncorrectFormatError, flumpy
 from dxtbx.format.FormatNXmx import FormatNXmx
 
 from dials_truncfix import compat
+from dials_truncfix.format.numbered_images import NumberedImages
 from dials_truncfix.format.tem_models import plain_failures, refuse
 from dials_truncfix.io import nexus
 
 
-class FormatNXmxTruncfix(FormatNXmx):
+class FormatNXmxTruncfix(NumberedImages, FormatNXmx):
     """Corrected images behind a NeXus master file."""
 
     @staticmethod
@@ -50,6 +51,7 @@ class FormatNXmxTruncfix(FormatNXmx):
                     f"{self._image_file}: the models in it are damaged ({error}); run "
                     "dials.truncfix again"
                 ) from None
+        self._numbers = self._master.numbers
         bad = self._master.bad_pixels
         self._static_mask = None if bad is None else (flumpy.from_numpy(~bad),)
 
@@ -69,18 +71,6 @@ class FormatNXmxTruncfix(FormatNXmx):
         """Return None: the beam has one wavelength."""
         return None
 
-    def get_scan(self, index: int | None = None) -> Any:
-        """Return the scan of all images, or of the one at this place in the file."""
-        scan = self._scan()
-        if scan is None or index is None:
-            return scan
-        number = index + 1 - scan.get_image_range()[0]
-        return scan[number : number + 1]
-
-    def get_num_images(self) -> int:
-        """Return the number of places in the file, of which the first may be empty."""
-        return max(self._master.numbers)
-
     def get_raw_data(self, index: int | None = None) -> Any:
         """Return the image at this place in the file, from 0, as flex.int (ADU)."""
         with plain_failures():
@@ -88,15 +78,3 @@ class FormatNXmxTruncfix(FormatNXmx):
                 self._image_file, self._master, (index or 0) + 1
             )
         return (compat.to_flex(pixels),)
-
-    @classmethod
-    def get_imageset(cls, filenames: Any, *args: Any, **kwargs: Any) -> Any:
-        """Make an imageset of the images that there are."""
-        if kwargs.get("single_file_indices") is None and kwargs.get(
-            "check_format", True
-        ):
-            path = filenames if isinstance(filenames, str) else filenames[0]
-            with plain_failures():
-                numbers = nexus.read_master(path).numbers
-            kwargs["single_file_indices"] = [number - 1 for number in numbers]
-        return super().get_imageset(filenames, *args, **kwargs)

@@ -16,13 +16,14 @@ from dxtbx.format.Format import Format
 from dxtbx.format.FormatMultiImage import FormatMultiImage
 
 from dials_truncfix import compat
+from dials_truncfix.format.numbered_images import NumberedImages
 from dials_truncfix.format.tem_models import log_once, plain_failures
 from dials_truncfix.io.sidecar import is_sidecar
 
 _LOGGER = "dxtbx.format.FormatTruncfixSidecar"
 
 
-class FormatTruncfixSidecar(FormatMultiImage, Format):
+class FormatTruncfixSidecar(NumberedImages, FormatMultiImage, Format):
     """Corrected images behind a sidecar."""
 
     @staticmethod
@@ -47,6 +48,7 @@ class FormatTruncfixSidecar(FormatMultiImage, Format):
 
         with plain_failures():
             self._images = open_sidecar(self._image_file)
+        self._numbers = self._images.numbers
         self._checks = {c.number: c.crc32 for c in self._images.recipe.checks}
 
     def _detector(self) -> Any:
@@ -60,21 +62,6 @@ class FormatTruncfixSidecar(FormatMultiImage, Format):
 
     def _scan(self) -> Any:
         return self._images.sources.get_scan()
-
-    def get_scan(self, index: int | None = None) -> Any:
-        """Return the scan of all images, or of the one at this place, from 0."""
-        scan = Format.get_scan(self)
-        if scan is None or index is None:
-            return scan
-        first = index + 1 - scan.get_image_range()[0]
-        return scan[first : first + 1]
-
-    def get_num_images(self) -> int:
-        """Return the number of places, of which the first may be empty.
-
-        Programs take the image of number n to be at place n - 1.
-        """
-        return max(self._images.numbers)
 
     def get_raw_data(self, index: int | None = None) -> Any:
         """Return the corrected image at this place, from 0, as flex.int (ADU)."""
@@ -97,18 +84,6 @@ class FormatTruncfixSidecar(FormatMultiImage, Format):
                 "images are right, but not the same. Run dials.truncfix again where "
                 "that matters.",
             )
-
-    @classmethod
-    def get_imageset(cls, filenames: Any, *args: Any, **kwargs: Any) -> Any:
-        """Make an imageset of the images that there are."""
-        if kwargs.get("single_file_indices") is None and kwargs.get(
-            "check_format", True
-        ):
-            path = filenames if isinstance(filenames, str) else filenames[0]
-            opened = cls.get_instance(path, **(kwargs.get("format_kwargs") or {}))
-            numbers = opened._images.numbers
-            kwargs["single_file_indices"] = [number - 1 for number in numbers]
-        return super().get_imageset(filenames, *args, **kwargs)
 
 
 def _reopen(cls: type[FormatTruncfixSidecar], path: str, kwargs: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from dxtbx.model import DetectorFactory
 
 from dials_truncfix.compat import safe_trusted_range
+from dials_truncfix.io.source_files import printable
 
 
 @functools.cache
@@ -38,7 +39,7 @@ def plain_failures() -> Iterator[None]:
     except ValueError as error:
         from libtbx.utils import Sorry
 
-        raise Sorry(str(error)) from None
+        raise Sorry(printable(str(error))) from None
 
 
 def integer_trusted_range(dtype: np.dtype) -> tuple[float, float]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dials_truncfix import compat
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.io.plain import from_plain, to_plain
@@ -25,6 +27,7 @@ from dials_truncfix.sweep.source import SweepSource, file_parts
 #: corrected already.
 _UNFIT_CLASSES = ("FormatPY", "FormatTruncfixSidecar")
 _MODELS = ("beam", "detector", "goniometer", "scan")
+_FORMAT_OPTIONS = ("dynamic_shadowing", "multi_panel")
 _MAX_SIDE = 1 << 16
 _MAX_LEVEL = 2**31 - 2
 _MAX_DEPTH = 8
@@ -94,7 +97,7 @@ class Recipe:
     """
 
     format_class: str
-    format_options: dict[str, bool | int | float | str | None]
+    format_options: dict[str, bool | str]
     files: tuple[SourceFile, ...]
     images: tuple[ImageRecipe, ...]
     models: dict[str, Any]
@@ -166,11 +169,12 @@ def make_recipe(
 
 
 def _options(params: Any) -> dict[str, Any]:
-    """Keep what format classes may be told; Auto is an object of libtbx."""
+    """Keep what dials.import tells format classes; Auto is an object of libtbx."""
+    given = dict(params or {})
     return {
-        key: value if isinstance(value, (bool, int, float, str)) else str(value)
-        for key, value in dict(params or {}).items()
-        if value is not None
+        key: given[key] if isinstance(given[key], bool) else str(given[key])
+        for key in _FORMAT_OPTIONS
+        if key in given
     }
 
 
@@ -245,6 +249,9 @@ def recipe_from_plain(plain: Any, name: str) -> Recipe:
 def _check(recipe: Recipe) -> None:
     """Refuse what the annotations allow and no run has written."""
     _check_detector(recipe.models)
+    for key in recipe.format_options:
+        if key not in _FORMAT_OPTIONS:
+            raise ValueError(f"an option {key[:40]!r} of the format class")
     numbers = [image.number for image in recipe.images]
     if not numbers or len(set(numbers)) < len(numbers):
         raise ValueError("it has no images, or one number twice")
@@ -317,7 +324,7 @@ def _check_fits(fits: RingFits) -> None:
     if len(shape) != 1:
         raise ValueError("fits are not those of one image")
     for name, value in vars(fits).items():
-        if hasattr(value, "shape") and value.shape[:1] != shape:
+        if isinstance(value, np.ndarray) and value.shape[:1] != shape:
             raise ValueError(f"fits have {value.shape} {name} for {shape} annuli")
 
 
