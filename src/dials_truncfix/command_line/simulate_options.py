@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import libtbx.phil
 
 from dials_truncfix.camera.f416 import F416
 from dials_truncfix.io.microscope import electron_wavelength
+from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.simulate.background import Background
 from dials_truncfix.simulate.build import Sample, build_sweep
 from dials_truncfix.simulate.from_images import CountedSweep
 from dials_truncfix.simulate.models import Geometry, Rotation
+from dials_truncfix.simulate.stills import StillsModel
 from dials_truncfix.simulate.sweep import SimulatedSweep, SpotShape
 
 
@@ -125,6 +128,32 @@ def counted_sweep(params: Any, imageset: Any) -> CountedSweep:
         multiply=params.images.multiply,
         keep=params.images.keep,
         seed=params.seed,
+    )
+
+
+def stills_model(params: Any, d_min: float) -> StillsModel:
+    """Translate the phil parameters of stills.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is impossible.
+    """
+    p = params.stills
+    return StillsModel(
+        n_lattices=p.n_lattices,
+        s0=(0.0, 0.0, -1.0 / p.wavelength),
+        model=Model(p.model),
+        rs=p.rs,
+        rs_spread=p.rs_spread,
+        orientation_error=math.radians(p.orientation_error),
+        cell_error=p.cell_error,
+        g_spread=p.g_spread,
+        b_spread=p.b_spread,
+        mean_intensity=p.mean_intensity,
+        background=p.background,
+        reach=p.reach,
+        d_min=d_min,
     )
 
 

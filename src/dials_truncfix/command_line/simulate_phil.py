@@ -6,9 +6,11 @@ import libtbx.phil
 
 phil_scope = libtbx.phil.parse(
     """
-source = *crystal images
+source = *crystal images stills
   .type = choice
-  .help = "crystal: a simulated crystal. images: the counts of given images."
+  .help = "crystal: a simulated crystal that turns. images: the counts of given images."
+          "stills: many crystals that do not turn, as integrated reflections without"
+          "images, for dials.truncfix_postrefine."
 
 seed = 0
   .type = int(value_min=0)
@@ -50,7 +52,8 @@ structure_factors {
 
 d_min = Auto
   .type = float(value_min=0)
-  .help = "Resolution limit, Å. Auto: that of the corners of the camera."
+  .help = "Resolution limit, Å. Auto: that of the corners of the camera, and 2 Å for"
+          "stills."
 
 dose {
   mean_intensity = 150
@@ -204,6 +207,50 @@ images
   radial_decay = 0.3
     .type = float(value_min=0)
     .help = "Its decay in 1/d, 1/Å."
+}
+
+stills
+  .help = "For source=stills: crystal, structure_factors, d_min and the first group of"
+          "output count too."
+{
+  n_lattices = 400
+    .type = int(value_min=1)
+    .help = "Number of crystals."
+  wavelength = 1.3
+    .type = float(value_min=1e-4)
+    .help = "Å; 0.0251 for electrons of 200 kV."
+  model = sphere lorentzian *gaussian
+    .type = choice
+    .help = "Radial profile of the reciprocal lattice points."
+  rs = 0.001
+    .type = float(value_min=1e-7)
+    .help = "Median radius of the points, 1/Å."
+  rs_spread = 0.1
+    .type = float(value_min=0)
+    .help = "Standard deviation of the logarithm of the radius."
+  orientation_error = 0.05
+    .type = float(value_min=0, value_max=5)
+    .help = "Standard deviation of the errors of the orientations reported, about either"
+            "axis at right angles to the beam, degrees."
+  cell_error = 0
+    .type = float(value_min=0, value_max=0.1)
+    .help = "Relative standard deviation of the size of the cells reported."
+  g_spread = 0.3
+    .type = float(value_min=0)
+    .help = "Standard deviation of the logarithm of the scales of the crystals."
+  b_spread = 3
+    .type = float(value_min=0)
+    .help = "Standard deviation of the temperature factors of the crystals, Å²."
+  mean_intensity = 1000
+    .type = float(value_min=0)
+    .help = "Mean intensity of full reflections of a crystal of scale 1, counts."
+  background = 50
+    .type = float(value_min=0)
+    .help = "Background under a reflection, counts."
+  reach = 1.5
+    .type = float(value_min=0.01)
+    .help = "Reflections are integrated where the orientation reported brings them nearer"
+            "to the Ewald sphere than so many radii."
 }
 
 output {

@@ -7,6 +7,10 @@ integers, so that every pixel below zero becomes zero. What the images really co
 is written beside them, for testing how well dials.truncfix repairs them, and what
 truncation does to your kind of data.
 
+With source=stills, many crystals are simulated that do not turn, as integrated reflections
+without images: partial reflections of which the orientation, scale and full intensity is
+known, for dials.truncfix_postrefine.
+
 With source=images, the images of a counting detector pass through the camera instead:
 real spots, with the same images before truncation beside them.
 
@@ -27,6 +31,8 @@ Examples::
   dials.truncfix_simulate camera.binning=2 output.frames_per_part=10
 
   dials.truncfix_simulate source=images imported.expt images.uniform=0.3
+
+  dials.truncfix_simulate source=stills stills.orientation_error=0.1 d_min=2.5
 """
 
 from __future__ import annotations
@@ -58,6 +64,7 @@ from dials_truncfix.command_line.simulate_options import (
     simulated_sweep,
 )
 from dials_truncfix.command_line.simulate_phil import phil_scope
+from dials_truncfix.command_line.simulate_stills import write_stills
 from dials_truncfix.io.staging import staging_folder
 from dials_truncfix.simulate import output
 from dials_truncfix.simulate.from_images import CountedSweep
@@ -194,6 +201,9 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     keep_inputs(params, [params.output.log])
     start(parser, options, params.output.log)
     try:
+        if params.source == "stills":
+            write_stills(params)
+            return
         if params.source == "images":
             sweep: SimulatedSweep | CountedSweep = counted_sweep(
                 params, _sequence(params)

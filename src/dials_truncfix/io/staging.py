@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,3 +82,43 @@ def staging_folder(destination: Path) -> Iterator[Path]:
                 os.replace(path, destination / path.name)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def staged_files(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Write several files that appear together when all went well.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        The files, in folders that exist.
+
+    Yields
+    ------
+    list of pathlib.Path
+        What to write instead: hidden names of the same suffix in the same folders.
+
+    Raises
+    ------
+    OSError
+        When a folder cannot be written, or a name is taken by something else than a file.
+    """
+    temporary = []
+    try:
+        for path in paths:
+            refuse_other_than_file(path)
+            handle, name = tempfile.mkstemp(
+                prefix=".truncfix-", suffix=path.suffix, dir=path.absolute().parent
+            )
+            os.close(handle)
+            temporary.append(Path(name))
+        yield temporary
+        # mkstemp lets nobody else read
+        mask = os.umask(0)
+        os.umask(mask)
+        for staged, path in zip(temporary, paths):
+            staged.chmod(0o666 & ~mask)
+            os.replace(staged, path)
+    finally:
+        for staged in temporary:
+            staged.unlink(missing_ok=True)

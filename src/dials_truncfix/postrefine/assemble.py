@@ -37,11 +37,16 @@ def reciprocal_points(
         Å⁻¹.
     """
     seen = beam_frames(s0).transpose(0, 2, 1) @ setting
-    result = np.empty((3, len(miller_index)))
-    for lattice, (first, last) in enumerate(zip(offsets[:-1], offsets[1:])):
-        # one at a time: a matrix for each observation would take more than all else
-        np.matmul(seen[lattice], miller_index[first:last].T, out=result[:, first:last])
-    return result
+    row = np.repeat(np.arange(len(setting)), np.diff(offsets))
+    # written out: the last digit of a matrix product depends on its size and on threads
+    return np.stack(
+        [
+            seen[row, i, 0] * miller_index[:, 0]
+            + seen[row, i, 1] * miller_index[:, 1]
+            + seen[row, i, 2] * miller_index[:, 2]
+            for i in range(3)
+        ]
+    )
 
 
 def refined_settings(

@@ -43,7 +43,10 @@ class LatticeFit:
     spread : float
         Standard deviation of the weighted residuals: 1 if the variances are right.
     cc_before, cc_after : float
-        Correlation of the observed with the reference and with the calculated intensities.
+        Correlation of the observed with the reference and with the calculated intensities,
+        observations that deviate wildly left out.
+    rs_start : float
+        rs before refinement: root mean square of the excitation errors, Å⁻¹.
     """
 
     g: float
@@ -64,6 +67,7 @@ class LatticeFit:
     spread: float
     cc_before: float
     cc_after: float
+    rs_start: float
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class LatticeFits:
         Of these; rows and columns of parameters that were not refined are 0.
     free, dropped : ndarray, shape (n, 5), bool
         Parameters refined, and those asked for that the observations cannot carry.
-    converged, n_iterations, n_obs, spread, cc_before, cc_after : ndarray, shape (n,)
+    converged, n_iterations, n_obs, spread, cc_before, cc_after, rs_start : ndarray, (n,)
         As in `LatticeFit`.
     """
 
@@ -92,6 +96,7 @@ class LatticeFits:
     spread: FloatArray
     cc_before: FloatArray
     cc_after: FloatArray
+    rs_start: FloatArray
 
     def __len__(self) -> int:
         """Return the number of lattices."""
@@ -132,6 +137,7 @@ class LatticeFits:
             spread=float(self.spread[lattice]),
             cc_before=float(self.cc_before[lattice]),
             cc_after=float(self.cc_after[lattice]),
+            rs_start=float(self.rs_start[lattice]),
         )
 
     def _sd(self, lattice: int) -> FloatArray:

@@ -87,6 +87,8 @@ def rotations(
         The same as scitbx.matrix gives, for all angles at once.
     """
     k, k_squared = _generator(axis)
+    # sines of strided arrays may differ in the last digit from call to call
+    angles = np.ascontiguousarray(angles)
     sine, cosine = np.sin(angles)[:, None, None], np.cos(angles)[:, None, None]
     # 1 - cos loses digits at small angles
     versine = 2.0 * np.sin(0.5 * angles)[:, None, None] ** 2

@@ -163,7 +163,7 @@ def normal_equations(
     jacobian = calculated.jacobian
     jacobian *= root_weight
     away = parameters - priors.centre
-    cost = lattices.sums(loss) + 0.5 * (away * away) @ priors.precision
+    cost = lattices.sums(loss) + 0.5 * np.sum(away * away * priors.precision, axis=1)
     gradient = lattices.sums(jacobian * (down * z)).T + away * priors.precision
     matrix = weighted_sums(lattices, jacobian, down)
     matrix += np.diag(priors.precision)
@@ -216,6 +216,21 @@ def _steps(
     step = -damped[:, :, 0] / diagonal
     excess = np.max(np.abs(step) / _LARGEST_STEP, axis=1)
     return step / np.maximum(1.0, excess)[:, None], decrement
+
+
+def _damping_factor(
+    here: NormalEquations, there: NormalEquations, step: FloatArray, better: BoolArray
+) -> FloatArray:
+    """How damping changes: by how much of the fall that was expected came true."""
+    slope = np.sum(here.gradient * step, axis=1)
+    bend = np.sum(step * np.sum(here.matrix * step[:, None, :], axis=2), axis=1)
+    expected = np.maximum(-slope - 0.5 * bend, 0.0)
+    fall = here.cost - there.cost
+    # near the minimum both are rounding errors
+    rounding = _RELATIVE_ROUNDING * here.cost
+    good = better & (fall + rounding >= 0.75 * expected)
+    poor = better & (fall + rounding < 0.25 * expected)
+    return np.select([good, poor, better], [0.1, 4.0, 1.0], 8.0)
 
 
 def minimise(
@@ -277,8 +292,8 @@ def minimise(
         trial = parameters[moving] + step
         there = normal_equations(part, trial, model, weight, huber, prior)
         better = there.cost <= here.cost * (1 + _RELATIVE_ROUNDING)
-        faster = np.maximum(damping[moving] / 10, _LEAST_DAMPING)
-        damping[moving] = np.where(better, faster, damping[moving] * 8)
+        damping[moving] *= _damping_factor(here, there, step, better)
+        damping = np.maximum(damping, _LEAST_DAMPING)
         parameters[moving[better]] = trial[better]
         n_iterations[moving] += 1
         choose = better[:, None]

@@ -95,7 +95,7 @@ class RefinementOptions:
     https://doi.org/10.1214/aoms/1177703732
     """
 
-    protocol: str = "rs_hybrid"
+    protocol: str = "all"
     weights: str = "variance"
     huber: float = 2.0
     priors: Priors = field(default_factory=Priors)

@@ -27,6 +27,8 @@ _BLOCK = 6000
 _SPREAD_ROUNDS = 3
 #: Observations that each parameter needs at least.
 _FEWEST_PER_PARAMETER = 3
+#: Observations that deviate by more spreads do not enter the correlations.
+_WILD = 6.0
 #: Which parameters are given up first where there are too few observations.
 _GIVEN_UP = (LOG_RS, B, THETA_X, THETA_Y)
 
@@ -181,6 +183,10 @@ def _without_idle_parameters(task: _Task, state: _State) -> _State:
 def _describe(task: _Task, state: _State) -> LatticeFits:
     lattices, options = task.lattices, task.options
     calculated = calculate(lattices, state.parameters, task.model)
+    weight = root_weights(lattices, calculated, options.weights)
+    z = np.abs((calculated.intensity - lattices.intensity) * weight)
+    # one wild observation would make any correlation vanish
+    kept = lattices.used & (z <= _WILD * state.spread[lattices.row])
     return LatticeFits(
         parameters=state.parameters,
         covariance=covariances(
@@ -197,6 +203,7 @@ def _describe(task: _Task, state: _State) -> LatticeFits:
         n_iterations=state.n_iterations,
         n_obs=lattices.n_used,
         spread=state.spread,
-        cc_before=correlation(lattices, lattices.intensity, lattices.reference),
-        cc_after=correlation(lattices, lattices.intensity, calculated.intensity),
+        cc_before=correlation(lattices, kept, lattices.intensity, lattices.reference),
+        cc_after=correlation(lattices, kept, lattices.intensity, calculated.intensity),
+        rs_start=np.exp(task.priors.centre[:, LOG_RS].copy()),
     )

@@ -93,13 +93,17 @@ def residual_spread(
     return np.asarray(np.maximum(spread, least))
 
 
-def correlation(lattices: Lattices, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Pearson's coefficient over the observations used of each lattice.
+def correlation(
+    lattices: Lattices, kept: BoolArray, x: FloatArray, y: FloatArray
+) -> FloatArray:
+    """Pearson's coefficient over some observations of each lattice.
 
     Parameters
     ----------
     lattices : Lattices
         Observations.
+    kept : ndarray, shape (n,), bool
+        Those to correlate.
     x, y : ndarray, shape (n,)
         Two quantities of the observations.
 
@@ -108,12 +112,11 @@ def correlation(lattices: Lattices, x: FloatArray, y: FloatArray) -> FloatArray:
     ndarray, shape (n_lattices,)
         NaN without scatter.
     """
-    n = np.maximum(lattices.n_used, 1)
+    n = np.maximum(lattices.sums(kept.astype(float)), 1.0)
 
     def from_mean(values: FloatArray) -> FloatArray:
-        used = np.where(lattices.used, values, 0.0)
-        mean = (lattices.sums(used) / n)[lattices.row]
-        return np.where(lattices.used, used - mean, 0.0)
+        mean = (lattices.sums(np.where(kept, values, 0.0)) / n)[lattices.row]
+        return np.where(kept, values - mean, 0.0)
 
     dx, dy = from_mean(x), from_mean(y)
     size = np.sqrt(lattices.sums(dx * dx) * lattices.sums(dy * dy))

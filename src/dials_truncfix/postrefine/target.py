@@ -73,20 +73,19 @@ def calculate(lattices: Lattices, parameters: FloatArray, model: Model) -> Calcu
     Calculated
     """
     row = lattices.row
-    beams = counter_rotated_beams(
-        parameters[:, THETA_X], parameters[:, THETA_Y], lattices.wavelength
-    )
+    # contiguous: numpy's exp and sin of strided arrays may differ in the last digit from one
+    # call to the next
+    log_g, b, theta_x, theta_y, log_rs = np.ascontiguousarray(parameters.T)
+    beams = counter_rotated_beams(theta_x, theta_y, lattices.wavelength)
     r_h, slopes = excitation_error(
         lattices.q,
         lattices.q_squared,
         np.take(np.ascontiguousarray(beams.transpose(1, 2, 0)), row, axis=-1),
         lattices.inverse_wavelength,
     )
-    p, by_r_h, by_log_rs = with_derivatives(
-        model, r_h, np.exp(parameters[:, LOG_RS])[row]
-    )
+    p, by_r_h, by_log_rs = with_derivatives(model, r_h, np.exp(log_rs)[row])
     half = -0.5 * lattices.q_squared
-    unscaled = np.exp(parameters[row, LOG_G] + parameters[row, B] * half)
+    unscaled = np.exp(log_g[row] + b[row] * half)
     full = unscaled * lattices.reference
     intensity = full * p
     by_angle = full * by_r_h

@@ -78,6 +78,52 @@ class Sample:
             raise ValueError(f"resolution limit of {self.d_min} Å")
 
 
+def sample_intensities(
+    sample: Sample, d_min: float, seed: int
+) -> tuple[miller.array, float]:
+    """Read, compute or draw the squared structure factors of a sample.
+
+    Parameters
+    ----------
+    sample : Sample
+        The crystal; its own resolution limit is not looked at.
+    d_min : float
+        Resolution limit, Å.
+    seed : int
+        Seed of intensities drawn.
+
+    Returns
+    -------
+    intensities : cctbx.miller.array
+        F² on any scale, with the cell and space group of the sample.
+    d_min : float
+        The limit, or that of the file if it does not reach as far, Å.
+
+    Raises
+    ------
+    ValueError
+        If a file is unusable, or cell and space group do not agree.
+    """
+    unit_cell, space_group = sample.unit_cell, sample.space_group
+    from_file: miller.array | None = None
+    if sample.structure_factors is not None:
+        from_file = read_intensities(
+            sample.structure_factors, d_min, sample.label, sample.extra_b
+        )
+        d_min = max(d_min, from_file.d_min())
+        unit_cell = unit_cell or from_file.unit_cell().parameters()
+        space_group = space_group or str(from_file.space_group_info())
+    made = make_crystal(
+        unit_cell or DEFAULT_UNIT_CELL, space_group or DEFAULT_SPACE_GROUP, np.eye(3)
+    )
+    symmetry = crystal.symmetry(
+        unit_cell=made.get_unit_cell(), space_group=made.get_space_group()
+    )
+    if from_file is None:
+        return wilson_intensities(symmetry, d_min, sample.wilson_b, seed), d_min
+    return _with_symmetry(from_file, symmetry), d_min
+
+
 def build_sweep(
     sample: Sample,
     geometry: Geometry,
@@ -109,29 +155,13 @@ def build_sweep(
     d_min = sample.d_min or experiment.detector.get_max_resolution(
         experiment.beam.get_s0()
     )
-    unit_cell, space_group = sample.unit_cell, sample.space_group
-    from_file: miller.array | None = None
-    if sample.structure_factors is not None:
-        from_file = read_intensities(
-            sample.structure_factors, d_min, sample.label, sample.extra_b
-        )
-        d_min = max(d_min, from_file.d_min())
-        unit_cell = unit_cell or from_file.unit_cell().parameters()
-        space_group = space_group or str(from_file.space_group_info())
+    intensities, d_min = sample_intensities(sample, d_min, seed)
     orientation = sample.orientation
-    oriented = make_crystal(
-        unit_cell or DEFAULT_UNIT_CELL,
-        space_group or DEFAULT_SPACE_GROUP,
+    experiment.crystal = make_crystal(
+        intensities.unit_cell().parameters(),
+        str(intensities.space_group_info()),
         random_orientation(seed) if orientation is None else orientation,
     )
-    experiment.crystal = oriented
-    symmetry = crystal.symmetry(
-        unit_cell=oriented.get_unit_cell(), space_group=oriented.get_space_group()
-    )
-    if from_file is None:
-        intensities = wilson_intensities(symmetry, d_min, sample.wilson_b, seed)
-    else:
-        intensities = _with_symmetry(from_file, symmetry)
     return SimulatedSweep(
         experiment=experiment,
         reflections=predict(

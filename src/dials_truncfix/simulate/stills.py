@@ -11,7 +11,6 @@ import numpy.typing as npt
 from scipy.spatial import transform
 
 from cctbx import crystal, miller, uctbx
-from cctbx.array_family import flex
 
 from dials_truncfix.postrefine.geometry import beam_frames, total_rotations
 from dials_truncfix.postrefine.partiality import Model, partiality
@@ -135,11 +134,14 @@ class Sphere:
         h, k, l, systematic absences left out.
     full : ndarray, shape (n,)
         Intensities, counts.
+    scale : float
+        Counts to the unit of the intensities given.
     """
 
     unit_cell: uctbx.unit_cell
     miller_index: npt.NDArray[np.int32]
     full: FloatArray
+    scale: float
 
 
 def all_reflections(
@@ -179,6 +181,7 @@ def all_reflections(
         unit_cell=intensities.unit_cell(),
         miller_index=hkl.reshape(-1, 3).astype(np.int32),
         full=full * (mean_intensity / full.mean()),
+        scale=mean_intensity / float(full.mean()),
     )
 
 
@@ -251,24 +254,3 @@ def simulate_stills(sphere: Sphere, model: StillsModel, seed: int) -> Iterator[S
     """Simulate the crystals one after the other."""
     for number in range(model.n_lattices):
         yield simulate_still(sphere, model, seed, number)
-
-
-def true_intensities(intensities: miller.array, sphere: Sphere) -> miller.array:
-    """Bring unique intensities to the scale of the full reflections.
-
-    Parameters
-    ----------
-    intensities : cctbx.miller.array
-        That `all_reflections` was given.
-    sphere : Sphere
-        What it made of them.
-
-    Returns
-    -------
-    cctbx.miller.array
-        Counts.
-    """
-    strongest = tuple(int(x) for x in sphere.miller_index[np.argmax(sphere.full)])
-    at = look_up(intensities, flex.miller_index([strongest]))[0]
-    factor = float(sphere.full.max()) / float(at)
-    return intensities.customized_copy(data=intensities.data() * factor)

@@ -15,6 +15,8 @@ from iotbx.reflection_file_reader import any_reflection_file
 
 COORDINATE_SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
 REFLECTION_SUFFIXES = (".mtz",)
+#: cctbx's names of tables of scattering factors.
+_TABLES = {"electron": "electron", "xray": "n_gaussian"}
 #: Unique reflections that take a minute and a few gigabytes.
 MOST_REFLECTIONS = 10_000_000
 
@@ -82,7 +84,11 @@ def _refuse_too_many(symmetry: crystal.symmetry, d_min: float) -> None:
 
 
 def read_intensities(
-    path: Path, d_min: float, label: str | None = None, b_extra: float = 0.0
+    path: Path,
+    d_min: float,
+    label: str | None = None,
+    b_extra: float = 0.0,
+    scattering: str = "electron",
 ) -> miller.array:
     """Read or compute squared structure factors.
 
@@ -97,12 +103,14 @@ def read_intensities(
         Column of the MTZ file; the first that will do if not given.
     b_extra : float
         Further temperature factor, Å².
+    scattering : {'electron', 'xray'}
+        Scattering factors of atoms.
 
     Returns
     -------
     cctbx.miller.array
         F², with the cell and space group of the file. From coordinates: of the atoms
-        only, without bulk solvent, by electron scattering factors.
+        only, without bulk solvent.
 
     Raises
     ------
@@ -115,7 +123,7 @@ def read_intensities(
     if suffix in REFLECTION_SUFFIXES:
         intensities = _from_reflection_file(path, label)
     elif suffix in COORDINATE_SUFFIXES:
-        intensities = _from_coordinates(path, d_min)
+        intensities = _from_coordinates(path, d_min, _TABLES[scattering])
     else:
         known = ", ".join(REFLECTION_SUFFIXES + COORDINATE_SUFFIXES)
         raise ValueError(f"{path}: expected one of {known}")
@@ -144,7 +152,8 @@ def _from_reflection_file(path: Path, label: str | None) -> miller.array:
     chosen = usable[0]
     if chosen.is_complex_array():
         chosen = chosen.amplitudes()
-    chosen = chosen.merge_equivalents().array().map_to_asu()
+    # Friedel mates are equivalents here, also where the file keeps them apart
+    chosen = chosen.as_non_anomalous_array().merge_equivalents().array().map_to_asu()
     data = chosen.data()
     squared = data if chosen.is_xray_intensity_array() else data * data
     # measured intensities may be negative, expected ones cannot
@@ -160,7 +169,7 @@ def _is_amplitude_or_intensity(array: Any) -> bool:
     )
 
 
-def _from_coordinates(path: Path, d_min: float) -> miller.array:
+def _from_coordinates(path: Path, d_min: float, table: str) -> miller.array:
     try:
         coordinates = iotbx.pdb.input(str(path))
         symmetry = coordinates.crystal_symmetry()
@@ -175,7 +184,7 @@ def _from_coordinates(path: Path, d_min: float) -> miller.array:
     if structure.scatterers().size() == 0:
         raise ValueError(f"{path}: no atoms")
     _refuse_too_many(structure, d_min)
-    structure.scattering_type_registry(table="electron", d_min=d_min)
+    structure.scattering_type_registry(table=table, d_min=d_min)
     f_calc = structure.structure_factors(d_min=d_min, anomalous_flag=False).f_calc()
     return f_calc.as_intensity_array()
 

@@ -1,0 +1,161 @@
+"""Parameters of dials.truncfix_postrefine."""
+
+from __future__ import annotations
+
+import libtbx.phil
+
+phil_scope = libtbx.phil.parse(
+    """
+intensity = *sum profile
+  .type = choice
+  .help = "Integrated intensities: by summation, or by profile fitting."
+
+model = *auto sphere lorentzian gaussian
+  .type = choice
+  .help = "Radial profile of the reciprocal lattice points, of one width at half"
+          "maximum: a sphere (model A), a Lorentzian (B), a Gaussian (G). auto: the one"
+          "that best predicts observations held out."
+
+protocol = rs rs_hybrid *all
+  .type = choice
+  .help = "rs: scale, B and two rotations of each lattice; the radius of its points is"
+          "the root mean square of the excitation errors. rs_hybrid: then the radius with"
+          "them. all: all five together."
+
+weights = *variance unit
+  .type = choice
+  .help = "Of the observations: their inverse variances, or all alike."
+  .expert_level = 1
+
+robust_limit = 2
+  .type = float(value_min=0.1)
+  .help = "Observations that deviate by more standard deviations count less. None: plain"
+          "least squares."
+  .expert_level = 1
+
+min_partiality = 0.2
+  .type = float(value_min=0.001, value_max=0.999)
+  .help = "Observations of a smaller partiality are not merged. They are refined against"
+          "all the same, as they tell where the lattice is not."
+
+max_deviation = 6
+  .type = float(value_min=1)
+  .help = "Observations that deviate from the mean of the other lattices by more standard"
+          "deviations are not merged."
+  .expert_level = 1
+
+d_max = None
+  .type = float(value_min=0)
+  .help = "Low resolution limit, Å."
+
+d_min = None
+  .type = float(value_min=0)
+  .help = "High resolution limit, Å."
+
+reference {
+  file = None
+    .type = path
+    .help = "Intensities to refine against: MTZ file with intensities or amplitudes, or"
+            "coordinates (PDB, mmCIF). None: the mean of the other lattices, in cycles."
+  label = None
+    .type = str
+    .help = "Column of the MTZ file; the first with intensities or amplitudes if not"
+            "given."
+}
+
+cycles {
+  maximum = 8
+    .type = int(value_min=1, value_max=1000)
+    .help = "Most cycles without a reference file."
+  tolerance = 0.002
+    .type = float(value_min=1e-8)
+    .help = "The cycles end when the mean intensities change by a smaller part."
+    .expert_level = 1
+}
+
+corrections {
+  polarisation = Auto
+    .type = bool
+    .help = "Multiply by column lp, in which DIALS keeps the correction of stills for"
+            "polarisation. Auto: where there is such a column, but not for electrons."
+    .expert_level = 1
+  efficiency = True
+    .type = bool
+    .help = "Divide by column qe, the detector's efficiency, where there is one."
+    .expert_level = 1
+}
+
+priors
+  .help = "Normal distributions, so wide that they do not matter for good data. None: none."
+  .expert_level = 2
+{
+  b = 20
+    .type = float(value_min=1e-6)
+    .help = "Standard deviation of B around 0, Å²."
+  theta = 0.2
+    .type = float(value_min=1e-6)
+    .help = "Standard deviation of the rotations around 0, degrees."
+  log_rs = 0.7
+    .type = float(value_min=1e-6)
+    .help = "Standard deviation of the logarithm of the radius around its start."
+}
+
+rejection {
+  cell_tolerance = 0.05
+    .type = float(value_min=0)
+    .help = "Lattices whose cell axes differ from the median by a larger part, or angles"
+            "by a larger part of 90 degrees, are left out."
+  min_observations = 10
+    .type = int(value_min=1)
+    .help = "Fewest observations with a reference intensity."
+  max_theta = 0.5
+    .type = float(value_min=1e-6)
+    .help = "Largest rotation about either axis, degrees."
+  max_b = 60
+    .type = float(value_min=1e-6)
+    .help = "Largest absolute B, Å²."
+  max_rs_factor = 10
+    .type = float(value_min=1.000001)
+    .help = "Largest factor between the radius and its start."
+    .expert_level = 1
+  min_cc = 0.1
+    .type = float(value_min=-1, value_max=1)
+    .help = "Least correlation of observed and calculated intensities."
+}
+
+shells = 10
+  .type = int(value_min=1, value_max=1000)
+  .help = "Number of resolution shells of the tables, even in 1/d^2."
+
+seed = 0
+  .type = int(value_min=0)
+  .help = "Seed of the half sets and of the observations held out."
+  .expert_level = 1
+
+nproc = Auto
+  .type = int(value_min=1)
+  .help = "Number of processes; the results do not depend on it. Auto: one for each"
+          "processor."
+
+output {
+  experiments = postrefined.expt
+    .type = path
+    .help = "Experiments of the accepted lattices, turned. None: not written."
+  reflections = postrefined.refl
+    .type = path
+    .help = "Their reflections with intensities of full reflections, scaled, for"
+            "dials.merge, dials.export and dials.estimate_resolution. None: not written."
+  mtz = merged.mtz
+    .type = path
+    .help = "Merged intensities, and those of two half sets of lattices. None: not"
+            "written."
+  json = dials.truncfix_postrefine.json
+    .type = path
+    .help = "Parameters of every lattice with their uncertainties, and all figures. None:"
+            "not written."
+  log = dials.truncfix_postrefine.log
+    .type = path
+    .help = "None: not written."
+}
+"""
+)

@@ -1,0 +1,289 @@
+r"""
+Put partial reflections of many stationary crystals on one scale.
+
+A still image records only a part of each reflection, and how large a part depends on the
+distance of its reciprocal lattice point from the Ewald sphere. For every lattice the
+program refines a scale G, a temperature factor B, two small rotations at right angles to
+the beam and the radius rs of the reciprocal lattice points, each with its standard
+uncertainty, such that the observed partial intensities agree best with the full intensities
+of a reference. Without a reference file this is the mean of the other lattices, in cycles.
+
+What comes out are the intensities of full reflections on one scale, merged and unmerged, and
+a record that says of every lattice whether it was accepted, and if not, why.
+
+Examples::
+
+  dials.truncfix_postrefine integrated.expt integrated.refl
+
+  dials.truncfix_postrefine integrated.expt integrated.refl reference.file=model.mtz
+
+  dials.truncfix_postrefine integrated.expt integrated.refl model=gaussian d_min=1.8
+
+  dials.merge postrefined.expt postrefined.refl
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import libtbx.phil
+from dials.util import Sorry, show_mail_handle_errors, tabulate
+from dials.util.options import ArgumentParser
+
+from dials_truncfix.command_line.postrefine_phil import phil_scope
+from dials_truncfix.command_line.program import (
+    explain,
+    keep_files,
+    parse_with_files,
+    start,
+)
+from dials_truncfix.compare.files import EXPERIMENTS, REFLECTIONS, load_integrated
+from dials_truncfix.io.staging import staged_files
+from dials_truncfix.parallel import available_processes, task_map
+from dials_truncfix.postrefine import tables
+from dials_truncfix.postrefine.cycles import CycleOptions, Outcome, postrefine
+from dials_truncfix.postrefine.figures import half_sets, shell_figures
+from dials_truncfix.postrefine.options import Priors, RefinementOptions
+from dials_truncfix.postrefine.output import (
+    refined_experiments,
+    refined_reflections,
+    write_mtz,
+)
+from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.record import run_record
+from dials_truncfix.postrefine.reference import read_reference
+from dials_truncfix.postrefine.rejection import RejectionLimits
+from dials_truncfix.postrefine.words import (
+    Table,
+    cycle_table,
+    findings,
+    model_table,
+    parameter_table,
+    shell_table,
+    verdict_table,
+)
+from dials_truncfix.sweep.record import as_json
+
+logger = logging.getLogger("dials.truncfix.postrefine")
+
+
+def _or_infinite(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def cycle_options(params: Any) -> CycleOptions:
+    """Translate the phil parameters of the refinement."""
+    priors, rejection = params.priors, params.rejection
+    return CycleOptions(
+        model=None if params.model == "auto" else Model(params.model),
+        refinement=RefinementOptions(
+            protocol=params.protocol,
+            weights=params.weights,
+            huber=_or_infinite(params.robust_limit),
+            priors=Priors(
+                b_sd=_or_infinite(priors.b),
+                theta_sd=math.radians(_or_infinite(priors.theta)),
+                log_rs_sd=_or_infinite(priors.log_rs),
+            ),
+        ),
+        limits=RejectionLimits(
+            min_observations=rejection.min_observations,
+            max_theta=math.radians(rejection.max_theta),
+            max_b=rejection.max_b,
+            max_rs_factor=rejection.max_rs_factor,
+            min_cc=rejection.min_cc,
+        ),
+        min_partiality=params.min_partiality,
+        max_deviation=params.max_deviation,
+        max_cycles=params.cycles.maximum,
+        tolerance=params.cycles.tolerance,
+        seed=params.seed,
+    )
+
+
+def input_options(params: Any) -> tables.InputOptions:
+    """Translate the phil parameters of the input."""
+    polarisation = params.corrections.polarisation
+    return tables.InputOptions(
+        intensity=params.intensity,
+        polarisation=None if polarisation is libtbx.Auto else polarisation,
+        efficiency=params.corrections.efficiency,
+        cell_tolerance=params.rejection.cell_tolerance,
+        d_max=params.d_max,
+        d_min=params.d_min,
+    )
+
+
+def sort_files(files: Sequence[str]) -> tuple[list[Path], list[Path]]:
+    """Tell reflections from experiments by their names.
+
+    Raises
+    ------
+    Sorry
+        About the first file that is neither, or if there are no reflections.
+    """
+    paths = [Path(file) for file in files]
+    for path in paths:
+        if path.suffix not in (REFLECTIONS, EXPERIMENTS):
+            raise Sorry(
+                f"{path}: neither reflections (.refl) nor experiments (.expt); a reference "
+                "is given as reference.file="
+            )
+    reflections = [path for path in paths if path.suffix == REFLECTIONS]
+    experiments = [path for path in paths if path.suffix == EXPERIMENTS]
+    if not reflections:
+        raise Sorry("no reflections were given: add the .refl file of the experiments")
+    return reflections, experiments
+
+
+def _log(table: Table) -> None:
+    text = tabulate(
+        table.rows,
+        table.header,
+        disable_numparse=True,
+        colalign=["left", *["right"] * (len(table.header) - 1)],
+    )
+    logger.info("\n%s\n%s", table.title, text)
+
+
+def _refine(params: Any, data: tables.DataSet) -> tuple[Outcome, Any]:
+    external = None
+    if params.reference.file is not None:
+        external = read_reference(
+            Path(params.reference.file), params.reference.label, data
+        )
+    nproc = available_processes() if params.nproc is libtbx.Auto else params.nproc
+    with task_map(nproc) as apply:
+        outcome = postrefine(data.observations, external, cycle_options(params), apply)
+    return outcome, external
+
+
+def postrefine_files(
+    params: Any, reflections: list[Path], experiments: list[Path]
+) -> None:
+    """Refine, log the tables and write all files.
+
+    Raises
+    ------
+    ValueError
+        When the files cannot be refined.
+    OSError
+        When a file cannot be read or written.
+    """
+    options = params.output
+    wanted = [
+        Path(path)
+        for path in (
+            options.experiments,
+            options.reflections,
+            options.mtz,
+            options.json,
+        )
+        if path is not None
+    ]
+    with ExitStack() as stack:
+        # before the work, so that a folder that cannot be written costs no time
+        staged = dict(zip(wanted, stack.enter_context(staged_files(wanted))))
+        data = tables.load_data_set(
+            load_integrated(reflections, experiments), input_options(params)
+        )
+        logger.info(
+            "%d lattices, %d reflections, %s, cell %s",
+            len(data.experiments),
+            len(data.observations),
+            data.symmetry.space_group_info(),
+            ", ".join(f"{x:.5g}" for x in data.symmetry.unit_cell().parameters()),
+        )
+        outcome, external = _refine(params, data)
+        observations = data.observations
+        halves = half_sets(observations, outcome, params.seed)
+        shells = shell_figures(
+            observations,
+            outcome,
+            halves,
+            data.symmetry,
+            params.shells,
+            None if external is None else external.intensity,
+        )
+        for table in (
+            cycle_table(outcome),
+            model_table(outcome),
+            verdict_table(data, outcome),
+            parameter_table(outcome),
+            shell_table(shells),
+        ):
+            if table.rows:
+                _log(table)
+        logger.info("")
+        for sentence in findings(data, outcome, external is not None):
+            logger.info("%s", sentence)
+        if not outcome.accepted.any():
+            raise ValueError(
+                "no lattice is acceptable (the table above says why): give a reference, "
+                "more lattices, or other limits"
+            )
+        write = {
+            options.json: lambda path: path.write_bytes(
+                as_json(run_record(data, outcome, shells))
+            ),
+            options.mtz: lambda path: write_mtz(
+                path, data, outcome.scaled.merged, halves
+            ),
+            options.reflections: lambda path: refined_reflections(
+                data, outcome
+            ).as_file(str(path)),
+            options.experiments: lambda path: refined_experiments(
+                data, outcome
+            ).as_file(str(path)),
+        }
+        for name, function in write.items():
+            if name is not None:
+                function(staged[Path(name)])
+                logger.info("Saving to %s", name)
+
+
+@show_mail_handle_errors()
+def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
+    """Run dials.truncfix_postrefine as from the command line.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        Arguments; those of the command line if not given.
+    phil : libtbx.phil.scope
+        Definition of the parameters.
+    """
+    parser = ArgumentParser(
+        usage="dials.truncfix_postrefine [options] integrated.expt integrated.refl",
+        phil=phil,
+        epilog=__doc__,
+    )
+    given = list(sys.argv[1:] if args is None else args)
+    params, options, files = parse_with_files(parser, given, phil)
+    if not files:
+        parser.print_help()
+        sys.exit(0)
+    reflections, experiments = sort_files(files)
+    output = params.output
+    read = [*reflections, *(path.with_suffix(EXPERIMENTS) for path in reflections)]
+    keep_files(
+        [*map(str, [*read, *experiments]), *filter(None, [params.reference.file])],
+        [output.experiments, output.reflections, output.mtz, output.json, output.log],
+    )
+    start(parser, options, params.output.log)
+    try:
+        postrefine_files(params, reflections, experiments)
+    except OSError as error:
+        raise Sorry(explain(error, "the files given")) from None
+    except ValueError as error:
+        raise Sorry(str(error)) from None
+
+
+if __name__ == "__main__":
+    run()

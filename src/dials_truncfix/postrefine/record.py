@@ -1,0 +1,125 @@
+"""The record of a run, and the same for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from dials_truncfix.postrefine.cycles import Outcome
+from dials_truncfix.postrefine.figures import Shell
+from dials_truncfix.postrefine.fits import LatticeFit
+from dials_truncfix.postrefine.rejection import Verdict
+from dials_truncfix.postrefine.tables import DataSet
+from dials_truncfix.postrefine.target import PARAMETER_NAMES
+
+#: Changes when the meaning of an entry does.
+SCHEMA = "dials.truncfix_postrefine/1"
+
+
+def lattice_records(data: DataSet, outcome: Outcome) -> list[dict[str, Any]]:
+    """Describe every lattice, those without any usable observation too.
+
+    Returns
+    -------
+    list of dict
+        In the order of the experiments; angles in degrees, B the conventional Wilson factor
+        of intensities (Å²), rs in Å⁻¹.
+    """
+    position = {int(e): i for i, e in enumerate(data.lattice_experiment)}
+    return [
+        _lattice(data, outcome, number, position.get(number))
+        for number in range(len(data.experiments))
+    ]
+
+
+def _lattice(
+    data: DataSet, outcome: Outcome, experiment: int, lattice: int | None
+) -> dict[str, Any]:
+    identifier = data.experiments[experiment].identifier
+    if lattice is None:
+        verdict = Verdict.TOO_FEW
+        if data.deviant[experiment]:
+            verdict = Verdict.OTHER_CELL
+        return {"identifier": identifier, "accepted": False, "reason": verdict.value}
+    verdict = outcome.verdicts[lattice]
+    return {
+        "identifier": identifier,
+        "accepted": verdict is Verdict.ACCEPTED,
+        "reason": None if verdict is Verdict.ACCEPTED else verdict.value,
+        **_fit(outcome.fits[lattice]),
+    }
+
+
+def _fit(fit: LatticeFit) -> dict[str, Any]:
+    correlations = {
+        f"{PARAMETER_NAMES[j]},{PARAMETER_NAMES[k]}": float(fit.correlations[j, k])
+        for j in range(len(PARAMETER_NAMES))
+        for k in range(j)
+        if math.isfinite(fit.correlations[j, k])
+    }
+    return {
+        "G": fit.g,
+        "G_sd": fit.g_sd,
+        "B": fit.b,
+        "B_sd": fit.b_sd,
+        "theta_x": math.degrees(fit.theta_x),
+        "theta_x_sd": math.degrees(fit.theta_x_sd),
+        "theta_y": math.degrees(fit.theta_y),
+        "theta_y_sd": math.degrees(fit.theta_y_sd),
+        "rs": fit.rs,
+        "rs_sd": fit.rs_sd,
+        "n_obs": fit.n_obs,
+        "cc_before": fit.cc_before,
+        "cc_after": fit.cc_after,
+        "spread": fit.spread,
+        "converged": fit.converged,
+        "n_iterations": fit.n_iterations,
+        "dropped": list(fit.dropped),
+        "correlations": correlations,
+    }
+
+
+def run_record(
+    data: DataSet, outcome: Outcome, shells: Sequence[Shell]
+) -> dict[str, Any]:
+    """Describe a run by plain values."""
+    scaled = outcome.scaled
+    return {
+        "schema": SCHEMA,
+        "b_convention": "I = I0 exp(-2 B sin²θ/λ²)",
+        "space_group": str(data.symmetry.space_group_info()),
+        "unit_cell": list(data.symmetry.unit_cell().parameters()),
+        "corrections": list(data.corrections),
+        "left_out": data.left_out,
+        "model": outcome.model.value,
+        "held_out": [
+            {**asdict(held_out), "model": held_out.model.value}
+            for held_out in outcome.held_out
+        ],
+        "cycles": [asdict(cycle) for cycle in outcome.cycles],
+        "n_merged": int(scaled.used.sum()),
+        "n_outliers": int(scaled.outlier.sum()),
+        "shells": [
+            {
+                **asdict(shell),
+                "completeness": shell.completeness,
+                "multiplicity": shell.multiplicity,
+            }
+            for shell in shells
+        ],
+        "lattices": lattice_records(data, outcome),
+    }
+
+
+def verdict_counts(data: DataSet, outcome: Outcome) -> list[tuple[str, int]]:
+    """Count the lattices by what became of them, the most frequent first."""
+    reasons = [
+        record["reason"] or Verdict.ACCEPTED.value
+        for record in lattice_records(data, outcome)
+    ]
+    names, counts = np.unique(reasons, return_counts=True)
+    return sorted(zip(names.tolist(), counts.tolist()), key=lambda item: -item[1])

@@ -1,0 +1,199 @@
+"""Tables and sentences about a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dials_truncfix.postrefine.cycles import Outcome
+from dials_truncfix.postrefine.figures import Shell
+from dials_truncfix.postrefine.lattices import FloatArray
+from dials_truncfix.postrefine.record import verdict_counts
+from dials_truncfix.postrefine.tables import DataSet
+from dials_truncfix.postrefine.target import (
+    LOG_G,
+    LOG_RS,
+    PARAMETER_NAMES,
+    THETA_X,
+    THETA_Y,
+    B,
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the log: title, header and rows of text."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def _text(value: float, digits: int = 3) -> str:
+    return "-" if not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _significant(value: float) -> str:
+    return "-" if not math.isfinite(value) else f"{value:.3g}"
+
+
+def cycle_table(outcome: Outcome) -> Table:
+    """How the cycles converged."""
+    return Table(
+        "Cycles",
+        ["Cycle", "Accepted", "Change of I (%)", "Mean CC"],
+        [
+            [
+                # the first brings the lattices on one scale only
+                "scaling" if number == 0 and len(outcome.cycles) > 1 else str(number),
+                str(cycle.n_accepted),
+                _text(100 * cycle.change),
+                _text(cycle.mean_cc, 4),
+            ]
+            for number, cycle in enumerate(outcome.cycles)
+        ],
+    )
+
+
+def model_table(outcome: Outcome) -> Table:
+    """How the models predict what they were not fitted to."""
+    best = min((h.score for h in outcome.held_out), default=0.0)
+    return Table(
+        "Models of partiality, on observations held out",
+        ["Model", "R free", "CC free", "R work", "CC work", "Score"],
+        [
+            [
+                held_out.model.value,
+                _text(held_out.r_free),
+                _text(held_out.cc_free),
+                _text(held_out.r_work),
+                _text(held_out.cc_work),
+                f"{held_out.score - best:+.4f}",
+            ]
+            for held_out in outcome.held_out
+        ],
+    )
+
+
+def verdict_table(data: DataSet, outcome: Outcome) -> Table:
+    """Count lattices by what became of them."""
+    return Table(
+        "Lattices",
+        ["", "Number"],
+        [[reason, str(count)] for reason, count in verdict_counts(data, outcome)],
+    )
+
+
+def parameter_table(outcome: Outcome) -> Table:
+    """Percentiles of the parameters of accepted lattices, and of their uncertainties."""
+    fits, accepted = outcome.fits, outcome.accepted
+    if not accepted.any():
+        return Table("", [], [])
+    x, sd = fits.parameters[accepted], fits.uncertainties()[accepted]
+    degrees = 180.0 / math.pi
+    quantities = [
+        ("G", np.exp(x[:, LOG_G]), np.exp(x[:, LOG_G]) * sd[:, LOG_G]),
+        ("B (Å²)", x[:, B], sd[:, B]),
+        ("θx (°)", degrees * x[:, THETA_X], degrees * sd[:, THETA_X]),
+        ("θy (°)", degrees * x[:, THETA_Y], degrees * sd[:, THETA_Y]),
+        ("rs (Å⁻¹)", np.exp(x[:, LOG_RS]), np.exp(x[:, LOG_RS]) * sd[:, LOG_RS]),
+    ]
+    rows = []
+    for name, values, uncertainties in quantities:
+        known = uncertainties[np.isfinite(uncertainties)]
+        rows.append(
+            [
+                name,
+                *(_significant(q) for q in np.percentile(values, [5, 50, 95])),
+                _significant(float(np.median(known))) if len(known) else "-",
+            ]
+        )
+    header = ["", "5 %", "Median", "95 %", "Median s.u."]
+    return Table("Parameters of the accepted lattices", header, rows)
+
+
+def shell_table(shells: Sequence[Shell]) -> Table:
+    """Figures of merged data."""
+    reference = any(math.isfinite(shell.cc_reference) for shell in shells)
+    header = [
+        "d (Å)",
+        "Merged",
+        "Unique",
+        "Compl. (%)",
+        "Mult.",
+        "I/σ",
+        "CC½",
+        "R split",
+    ]
+    header += ["CC before", "CC after"]
+    header += ["R ref", "CC ref"] if reference else []
+    rows = []
+    for shell in shells:
+        row = [
+            f"{shell.d_max:.2f}-{shell.d_min:.2f}",
+            str(shell.n_observed),
+            str(shell.n_unique),
+            _text(100 * shell.completeness, 1),
+            _text(shell.multiplicity, 1),
+            _text(shell.i_over_sigma, 1),
+            _text(shell.cc_half, 4),
+            _text(shell.r_split),
+            _text(shell.cc_before),
+            _text(shell.cc_after),
+        ]
+        if reference:
+            row += [_text(shell.r_reference), _text(shell.cc_reference)]
+        rows.append(row)
+    return Table("Merged intensities", header, rows)
+
+
+def findings(data: DataSet, outcome: Outcome, external: bool) -> list[str]:
+    """Say in sentences what the tables do not show at once."""
+    accepted = outcome.accepted
+    result = [
+        f"{accepted.sum()} of {len(data.experiments)} lattices accepted; model "
+        f"{outcome.model.value}."
+    ]
+    corrected = ", ".join(data.corrections)
+    result.append(
+        f"Intensities were corrected for {corrected}."
+        if corrected
+        else "Intensities were taken as they are, without corrections."
+    )
+    left_out = {reason: n for reason, n in data.left_out.items() if n}
+    if left_out:
+        listed = ", ".join(f"{n} {reason}" for reason, n in left_out.items())
+        result.append(f"Reflections left out: {listed}.")
+    dropped = outcome.fits.dropped[accepted].sum(axis=0)
+    if dropped.any():
+        listed = ", ".join(
+            f"{name} of {count} lattices"
+            for name, count in zip(PARAMETER_NAMES, dropped)
+            if count
+        )
+        result.append(
+            f"Not refined, because the observations do not carry them: {listed}."
+        )
+    outliers = int(outcome.scaled.outlier.sum())
+    if outliers:
+        result.append(f"{outliers} observations deviate too much and are not merged.")
+    spread = outcome.fits.spread[accepted]
+    if len(spread):
+        result.append(_of_spread(spread))
+    if not external and accepted.any() and not outcome.cycles[-1].change < 0.01:
+        result.append(
+            "The cycles have not converged: give more of them (cycles.maximum), or a "
+            "reference."
+        )
+    return result
+
+
+def _of_spread(spread: FloatArray) -> str:
+    median = float(np.median(spread))
+    return (
+        f"Residuals of a lattice scatter by {median:.3g} times their standard deviations "
+        "(median); the uncertainties written include this factor."
+    )
