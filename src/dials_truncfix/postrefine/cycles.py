@@ -226,7 +226,7 @@ def _against_itself(
     model = options.model or Model.GAUSSIAN
     scaled = _first_mean(observations, options, model, apply)
     # what all lattices together could tell, so that one rejection does not lead to the next
-    freedom = _freedom(observations, scaled)
+    freedom = _freedom(observations, scaled, scaled.used)
     refinement = replace(options.refinement, protocol="scale")
     protocols = [replace(options, refinement=refinement)]
     protocols += options.max_cycles * [options]
@@ -259,9 +259,8 @@ def _without_under_determined(
 ) -> Outcome:
     """Give up the lattices that the reflections merged in the end do not determine."""
     wanted = np.any(options.refinement.rounds(), axis=0)
-    short = outcome.accepted & lacks_freedom(
-        _freedom(observations, outcome.scaled), wanted
-    )
+    partial = outcome.scaled.full.partiality >= options.min_partiality
+    short = lacks_freedom(_freedom(observations, outcome.scaled, partial), wanted)
     if not short.any():
         return outcome
     verdicts = outcome.verdicts.copy()
@@ -382,13 +381,16 @@ def _cycle(
     return Outcome(fits, verdicts, reference, scaled, [cycle], model, [])
 
 
-def _freedom(observations: Observations, scaled: Scaled) -> FloatArray:
+def _freedom(
+    observations: Observations, scaled: Scaled, counted: BoolArray
+) -> FloatArray:
     """Degrees of freedom of each lattice, shape (n_lattices,).
 
-    m observations of a reflection have m - 1: each has its share of the unknown mean.
+    m observations of a reflection have m - 1: each has its share of the unknown mean. An
+    observation that is not merged counts as if it were.
     """
-    m = scaled.merged.n_observed[observations.group]
-    shares = np.where(scaled.used, 1.0 - 1.0 / np.maximum(m, 1), 0.0)
+    m = scaled.merged.n_observed[observations.group] + np.where(scaled.used, 0, 1)
+    shares = np.where(counted, 1.0 - 1.0 / m, 0.0)
     return np.asarray(np.add.reduceat(shares, observations.offsets[:-1]))
 
 

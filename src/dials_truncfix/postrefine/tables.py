@@ -117,7 +117,9 @@ def load_data_set(loaded: Sequence[Integrated], options: InputOptions) -> DataSe
     hkl = np.rint(flumpy.to_numpy(table["miller_index"].as_vec3_double()))
     hkl = hkl.astype(np.int64)
     value, variance, corrections = _corrected(table, experiments, options)
-    groups = group_equivalents(hkl, symmetry)
+    with np.errstate(divide="ignore"):
+        # (0, 0, 0), which stands for no index, has no resolution
+        groups = group_equivalents(hkl, symmetry)
     experiment = flumpy.to_numpy(table["id"]).astype(np.int64)
     # id -1 finds the last lattice, and is left out for having none
     foreign = deviant[experiment] & (experiment >= 0)
