@@ -48,7 +48,7 @@ def page_of(comparison, warned=()):
 
 
 def plots_of(page):
-    found = re.findall(r'class="plot-data"[^>]*>(.*?)</script>', page, re.DOTALL)
+    found = re.findall(r'class="drawing-data"[^>]*>(.*?)</script>', page, re.DOTALL)
     return [json.loads(text) for text in found]
 
 

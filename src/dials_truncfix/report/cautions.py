@@ -241,10 +241,10 @@ def _correlated(record: Mapping[str, Any]) -> list[str]:
         return []
     return [
         "The noise of neighbouring pixels is correlated "
-        f"({found['neighbour']:.2f} ± {found['neighbour_sd']:.2f}), and the restored "
-        "values are not: sums over 13 × 13 pixels of independent pixels vary "
-        f"{found['box_variance']:.2f} times too little. noise=correlated draws them "
-        "alike."
+        f"({found['neighbour']:.2f} ± {found['neighbour_sd']:.2f}), and that of the "
+        "restored values is not: where most pixels were zero, the variance of sums over "
+        f"13 × 13 pixels is up to {found['box_variance']:.2f} times too small. "
+        "noise=correlated draws them alike."
     ]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,36 +155,37 @@ def read_record(path: str) -> dict[str, Any]:
     return record
 
 
-def sweep_results(record: Mapping[str, Any], name: str) -> SweepResults:
+@contextmanager
+def damage_of(name: str) -> Iterator[None]:
+    """Turn whatever a damaged record leads to into one ValueError that names it."""
+    try:
+        yield
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        detail = f"{type(error).__name__} {error}".replace("\n", " ").strip()
+        raise ValueError(
+            f"{name} is a damaged record: {printable(detail)[:200]}"
+        ) from None
+
+
+def sweep_results(record: Mapping[str, Any]) -> SweepResults:
     """Prepare a record for the report.
 
     Parameters
     ----------
     record : Mapping
-        From `read_record`, or of a run that just ended.
-    name : str
-        What to call it in messages.
+        From `read_record`, or of a run that just ended. Damage shows as errors of
+        many kinds: see `damage_of`.
 
     Returns
     -------
     SweepResults
-
-    Raises
-    ------
-    ValueError
-        When the record is damaged.
     """
-    try:
-        return _sweep_results(record)
-    except (
-        AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError,
-    ) as error:  # fmt: skip
-        detail = f"{type(error).__name__} {error}".strip()
-        raise ValueError(f"{name} is a damaged record: {detail[:200]}") from None
-
-
-def _sweep_results(record: Mapping[str, Any]) -> SweepResults:
-    str(record["verdict"]["class"]), str(record["verdict"]["reason"])
     images = record.get("images") or []
     if not images:
         return SweepResults(record, np.zeros(0, np.int64), None, (), None)

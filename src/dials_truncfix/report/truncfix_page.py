@@ -24,6 +24,7 @@ from dials_truncfix.report.sweep_figures import (
 from dials_truncfix.report.sweep_results import (
     RingSeries,
     SweepResults,
+    damage_of,
     sweep_results,
 )
 from dials_truncfix.report.verdict_figures import verdict_figures
@@ -67,15 +68,11 @@ def truncfix_page(record: Mapping[str, Any], name: str = "dials.truncfix.json") 
     ImportError
         Without jinja2 or plotly.
     """
-    results = sweep_results(record, name)
-    try:
+    with damage_of(name):
+        results = sweep_results(record)
+        title, summary = _title(results), _summary(results)
         sections = _sections(results)
-    except (
-        AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError,
-    ) as error:  # fmt: skip
-        detail = f"{type(error).__name__} {error}".strip()
-        raise ValueError(f"{name} is a damaged record: {detail[:200]}") from None
-    return render_page(_title(results), sections, summary=_summary(results))
+    return render_page(title, sections, summary=summary)
 
 
 def _title(results: SweepResults) -> str:

@@ -41,7 +41,7 @@
 
   async function main() {
     const root = document.documentElement;
-    const sources = Array.from(document.querySelectorAll(".plot-data"));
+    const sources = Array.from(document.querySelectorAll(".drawing-data"));
     root.dataset.figures = String(sources.length);
     try {
       if (sources.length) {

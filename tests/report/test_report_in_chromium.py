@@ -1,0 +1,85 @@
+"""Reports as a browser shows them: everything drawn, nothing cut off, no complaint."""
+
+from __future__ import annotations
+
+import pytest
+
+from browser import look_at
+from dials_truncfix.report.page import Figure, Section, render_page
+from dials_truncfix.report.palette import BLUE
+
+pytest.importorskip("plotly")
+pytest.importorskip("jinja2")
+
+PLOT = {
+    "data": [{"x": [1, 2, 3], "y": [2, 1, 3], "line": {"color": BLUE}}],
+    "layout": {
+        "xaxis": {"title": {"text": "image"}},
+        "yaxis": {"title": {"text": "mean (ADU)"}},
+    },
+}
+
+
+def small_page() -> str:
+    return render_page("A page", [Section("One", [Figure(PLOT, "A line of 3 points")])])
+
+
+def require_readable(seen, n_figures):
+    found = seen.found
+    assert seen.console == []
+    assert found["trouble"] == ""
+    assert found["figures"] == found["drawn"] == n_figures
+    assert found["contentWidth"] <= found["width"]
+    for plot in found["plots"]:
+        assert plot["role"] == "img" and plot["label"]
+        assert plot["marks"] > 0, plot["label"]
+        assert 0 < plot["svgWidth"] and plot["right"] <= found["width"]
+        assert len(plot["titles"]) >= 2 and all(plot["titles"])
+        assert plot["smallestText"] >= 11
+        assert plot["overlappingTicks"] == 0, plot["label"]
+        assert plot["cutTexts"] == [], plot["label"]
+
+
+def test_a_small_page(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(small_page())
+    seen = look_at(page, 400, tmp_path)
+    require_readable(seen, 1)
+    assert "A page" in seen.found["text"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_report(reported, tmp_path, width):
+    seen = look_at(reported / "dials.truncfix.html", width, tmp_path)
+    require_readable(seen, 18)
+    assert "The images were truncated" in seen.found["text"]
+
+
+@pytest.mark.slow
+def test_an_old_browser_says_what_it_lacks(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(
+        small_page().replace(
+            "<script>", "<script>window.DecompressionStream = undefined;"
+        )
+    )
+    seen = look_at(page, 800, tmp_path)
+    assert "this browser is too old" in seen.found["trouble"]
+    # the words for those who do not see the figure stand in its place
+    assert "A line of 3 points" in seen.found["text"]
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_in_one_figure_is_seen_and_spares_the_others(tmp_path):
+    broken = Figure({"data": [], "layout": {"xaxis": None}}, "Broken")
+    page = tmp_path / "page.html"
+    page.write_text(
+        render_page(
+            "A page", [Section("One", [broken, Figure(PLOT, "A line")])]
+        ).replace('"xaxis":null', '"xaxis":', 1)
+    )
+    seen = look_at(page, 800, tmp_path)
+    assert (seen.found["figures"], seen.found["drawn"]) == (2, 1)
+    assert len(seen.console) == 1
+    assert "This figure could not be drawn" in seen.found["text"]
