@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_args, get_origin
 
 import numpy as np
@@ -10,10 +10,11 @@ import pytest
 from dxtbx.model.experiment_list import ExperimentListFactory
 
 from dials_truncfix.correction.camera_model import CameraModel, SweepCamera
-from dials_truncfix.correction.fit import RingFits, fit_histograms
+from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.io.plain import field_types, from_plain, to_plain
 from dials_truncfix.io.run_lengths import run_lengths
 from dials_truncfix.sweep.label_image import LabelImage
+from dials_truncfix.sweep.measure import fit_frame
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.recipe import (
@@ -24,6 +25,7 @@ from dials_truncfix.sweep.recipe import (
     recipe_to_plain,
 )
 from dials_truncfix.sweep.source import SweepSource
+from dials_truncfix.sweep.work import SweepWork
 from recordings import record, true_frames
 
 LABELS = LabelImage(
@@ -130,20 +132,30 @@ def source(tmp_path):
 PANEL = PanelValues(6.1, -5.9, -32768, 65534)
 
 
-def recipe_of(source, fits=(None, None)):
-    return make_recipe(source, CorrectionOptions(), PANEL, "cbf", fits)
+def recipe_of(source, images=()):
+    return make_recipe(source, CorrectionOptions(), PANEL, "cbf", images)
+
+
+def fitted_images(source):
+    """Fits of the images of a sweep."""
+    work = SweepWork(source.imageset, CorrectionOptions(minimum_pixels=500))
+    images = []
+    for index in range(len(source)):
+        frame = source.read(index)
+        images.append(fit_frame(work, index, frame, work.image_regions(frame)))
+    return images
 
 
 def test_a_recipe_comes_back(source, tmp_path):
-    histograms = np.random.default_rng(0).integers(50, 500, (2, 40))
-    fits = fit_histograms(histograms)
-    recipe = placed(recipe_of(source, [fits, None]), tmp_path / "elsewhere")
+    images = fitted_images(source)
+    recipe = placed(recipe_of(source, images), tmp_path / "elsewhere")
     plain = json.loads(json.dumps(recipe_to_plain(recipe), allow_nan=False))
     back = recipe_from_plain(plain, "it")
     assert_same(back, recipe)
     assert [image.number for image in back.images] == [2, 3]
     assert [image.frame for image in back.images] == [1, 2]
-    assert [image.fits for image in back.images] == [0, None]
+    assert [image.fits for image in back.images] == [0, 1]
+    assert [len(image.shadow.values) for image in back.images] == [1, 1]
     assert back.files[0].relative == "../images/movie_000.tvips"
     assert [part.name for part in back.files[0].parts] == [
         "movie_000.tvips",
@@ -153,10 +165,17 @@ def test_a_recipe_comes_back(source, tmp_path):
 
 
 def test_fits_that_images_share_are_written_once(source):
-    fits = fit_histograms(np.random.default_rng(0).integers(50, 500, (2, 40)))
-    recipe = recipe_of(source, [fits, fits])
+    images = fitted_images(source)
+    shared = [replace(image, fits=images[0].fits) for image in images]
+    recipe = recipe_of(source, shared)
     assert len(recipe.fits) == 1
     assert [image.fits for image in recipe.images] == [0, 0]
+
+
+def test_images_without_fits(source):
+    recipe = recipe_of(source)
+    assert recipe.fits == ()
+    assert [image.fits for image in recipe.images] == [None, None]
 
 
 def test_the_trusted_range_is_the_same_to_every_release(source):

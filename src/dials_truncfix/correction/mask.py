@@ -68,6 +68,35 @@ def find_beam_stop(
     """
     Find the shadow of a beam stop from the image alone.
 
+    Parameters
+    ----------
+    image, mask, radius, search
+        As for `shadowed_tiles`.
+
+    Returns
+    -------
+    ndarray, shape (ny, nx), bool
+        True in the shadow and in the tiles that touch it, which may hold its edge.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    search = search or BeamStopSearch()
+    tiles = shadowed_tiles(image, mask, radius, search)
+    return pixels_of_tiles(tiles, image.shape, search.tile)
+
+
+def shadowed_tiles(
+    image: IntArray,
+    mask: BoolArray,
+    radius: FloatArray,
+    search: BeamStopSearch | None = None,
+) -> BoolArray:
+    """
+    Find the tiles of an image that a beam stop shadows.
+
     Tiles that are far too dark for their scattering angle form seeds, dark
     neighbours join, and large connected regions stay. A disc that covers whole
     rings has no bright tile at its own angle to be compared with: such rings are
@@ -86,7 +115,7 @@ def find_beam_stop(
 
     Returns
     -------
-    ndarray, shape (ny, nx), bool
+    ndarray, shape `tile_shape`, bool
         True in the shadow and in the tiles that touch it, which may hold its edge.
 
     Raises
@@ -115,9 +144,8 @@ def find_beam_stop(
     region = _regions_with_seeds(grow, seed, search)
     region = _with_centre(region, tiles, search)
     if not region.any():
-        return np.zeros(image.shape, dtype=bool)
-    region = ndimage.binary_dilation(region, _EIGHT_NEIGHBOURS)
-    return _to_pixels(region, image.shape, search.tile)
+        return region
+    return np.asarray(ndimage.binary_dilation(region, _EIGHT_NEIGHBOURS))
 
 
 def _regions_with_seeds(
@@ -188,7 +216,31 @@ def _with_centre(region: BoolArray, tiles: Tiles, search: BeamStopSearch) -> Boo
     return np.asarray(region | disc)
 
 
-def _to_pixels(region: BoolArray, shape: tuple[int, ...], tile: int) -> BoolArray:
+def tile_shape(
+    shape: tuple[int, ...], tile: int = BeamStopSearch.tile
+) -> tuple[int, int]:
+    """
+    Count the whole tiles of an image.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the image.
+    tile : int
+        Edge of a tile, pixels.
+
+    Returns
+    -------
+    tuple of int
+        (slow, fast).
+    """
+    tile = min(tile, *shape)
+    return shape[0] // tile, shape[1] // tile
+
+
+def pixels_of_tiles(
+    region: BoolArray, shape: tuple[int, ...], tile: int = BeamStopSearch.tile
+) -> BoolArray:
     """
     Enlarge a mask of tiles to pixels.
 

@@ -78,10 +78,13 @@ class Regions:
         Region of each pixel; ``annuli.OUTSIDE`` where masked.
     table : RegionTable
         The regions.
+    shadow : ndarray, shape (n_slow, n_fast), bool, optional
+        Tiles that a beam stop shadows; their pixels belong to no region.
     """
 
     labels: npt.NDArray[np.int16]
     table: RegionTable
+    shadow: npt.NDArray[np.bool_] | None = None
 
     @property
     def n_regions(self) -> int:

@@ -13,6 +13,7 @@ from dials_truncfix.correction.anisotropy import ZeroCounts, count_zeros
 from dials_truncfix.correction.fit import RingFits, fit_histograms
 from dials_truncfix.correction.histogram import ring_histograms
 from dials_truncfix.correction.regions import Regions, RegionTable
+from dials_truncfix.io.run_lengths import RunLengths, run_lengths
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.source import Frame
@@ -49,6 +50,8 @@ class ImageRegions:
     n_left_out : int
         Measured pixels left out: they lie in the shadow of the beam stop, or are
         labelled so.
+    shadow : RunLengths or None
+        Tiles that the beam stop shadows, where it was looked for.
     zeros : ZeroCounts or None
         Zeros around the annuli, of the images of the sample.
     """
@@ -58,6 +61,7 @@ class ImageRegions:
     d_limits: npt.NDArray[np.float64]
     n_zero: npt.NDArray[np.int64]
     n_left_out: int
+    shadow: RunLengths | None = None
     zeros: ZeroCounts | None = None
 
     @property
@@ -179,6 +183,7 @@ def _measure(
             d_limits=work.d_limits(table),
             n_zero=histograms[:, 0].copy(),
             n_left_out=int(np.count_nonzero(frame.valid) - table.n_pixels.sum()),
+            shadow=None if regions.shadow is None else run_lengths(regions.shadow),
             zeros=(
                 count_zeros(frame.pixels, regions.labels, work.azimuths)
                 if index in work.samples

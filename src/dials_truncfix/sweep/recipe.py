@@ -19,6 +19,7 @@ from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.io.plain import from_plain, to_plain
 from dials_truncfix.io.run_lengths import RunLengths, run_lengths
 from dials_truncfix.io.source_files import SourceFile, located, printable, source_file
+from dials_truncfix.sweep.measure import ImageFits
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.source import SweepSource, file_parts
@@ -48,12 +49,15 @@ class ImageRecipe:
         Place in the file, from 0.
     fits : int or None
         Index of its fits; None leaves the pixels as they are.
+    shadow : RunLengths or None
+        Tiles that the beam stop shadows, where it was looked for.
     """
 
     number: int
     file: int
     frame: int
     fits: int | None
+    shadow: RunLengths | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def make_recipe(
     options: CorrectionOptions,
     panel: PanelValues,
     image_format: str,
-    fits: Sequence[RingFits | None],
+    images: Sequence[ImageFits],
 ) -> Recipe:
     """
     Write down how the images of a sweep are corrected.
@@ -135,8 +139,8 @@ def make_recipe(
         What the detector model says.
     image_format : str
         Of the corrected images.
-    fits : sequence of RingFits or None
-        One for each image.
+    images : sequence of ImageFits
+        One for each image; none at all leaves the pixels as they are.
 
     Returns
     -------
@@ -149,15 +153,24 @@ def make_recipe(
     mask = source.user_mask()
     in_one_file = imageset.reader().is_single_file_reader()
     places = list(imageset.indices()) if in_one_file else [0] * len(source)
-    unique = {id(fit): fit for fit in fits if fit is not None}
+    fits = [image.fits for image in images]
+    unique = {id(fit): fit for fit in fits}
     position = {key: i for i, key in enumerate(unique)}
     return Recipe(
         format_class=source.format_name,
         format_options=_options(imageset.params()),
         files=tuple(source_file(file_parts(Path(path))) for path in files),
         images=tuple(
-            ImageRecipe(number, files[path], int(place), position.get(id(fit)))
-            for number, path, place, fit in zip(source.numbers, paths, places, fits)
+            ImageRecipe(
+                number,
+                files[path],
+                int(place),
+                position[id(image.fits)] if image else None,
+                image.regions.shadow if image else None,
+            )
+            for number, path, place, image in zip(
+                source.numbers, paths, places, images or [None] * len(source)
+            )
         ),
         models=_models(source),
         mask=None if mask is None else run_lengths(mask),

@@ -19,13 +19,14 @@ from dxtbx.format.image import ImageBool
 from dxtbx.format.Registry import get_format_class_for
 
 from dials_truncfix import compat
+from dials_truncfix.correction.mask import tile_shape
 from dials_truncfix.io.run_lengths import expand
 from dials_truncfix.io.source_files import ReadingRights, find_source, printable
 from dials_truncfix.sweep.correct import corrected_pixels
 from dials_truncfix.sweep.experiments import write_panel_values
 from dials_truncfix.sweep.image_output import marked_pixels
-from dials_truncfix.sweep.recipe import Recipe, refuse_unfit_class
-from dials_truncfix.sweep.source import file_parts
+from dials_truncfix.sweep.recipe import ImageRecipe, Recipe, refuse_unfit_class
+from dials_truncfix.sweep.source import Frame, file_parts
 from dials_truncfix.sweep.work import SweepWork
 
 #: What models and numerics raise when they are given nonsense.
@@ -248,24 +249,33 @@ class RecipeImages:
             When the source is missing, has changed or must not be read, or the
             recipe does not fit it.
         """
-        number = self.recipe.images[index].fits
+        image, work = self.recipe.images[index], self._work
         # from here on there are as many pixels as the models say
-        frame = self._work.source.read(index)
-        fits = None if number is None else self.recipe.fits[number]
+        frame = work.source.read(index)
+        if image.fits is None:
+            return marked_pixels(frame, frame.pixels, self.recipe.panel)
+        fits = self.recipe.fits[image.fits]
         try:
-            regions = self._work.image_regions(frame)
-            if fits is not None and len(fits.status) != regions.n_regions:
+            regions = work.image_regions(frame, _shadow(image, frame))
+            if len(fits.status) != regions.n_regions:
                 raise ValueError(
                     f"{len(fits.status)} fits of {regions.n_regions} regions"
                 )
-            pixels = corrected_pixels(self._work, index, frame, regions, fits)
+            pixels = corrected_pixels(work, index, frame, regions, fits)
         except _NONSENSE as error:
             raise ValueError(
                 f"{printable(self.sources.rights.referrer)} does not fit image "
-                f"{self.recipe.images[index].number} of its source "
+                f"{image.number} of its source "
                 f"({printable(str(error))[:200]}): run dials.truncfix again"
             ) from None
         return marked_pixels(frame, pixels, self.recipe.panel)
+
+
+def _shadow(image: ImageRecipe, frame: Frame) -> npt.NDArray[np.bool_] | None:
+    """Tiles of an image that the beam stop shadows."""
+    if image.shadow is None:
+        return None
+    return expand(image.shadow, tile_shape(frame.pixels.shape)) != 0
 
 
 def checksum(pixels: npt.NDArray[np.int32]) -> int:

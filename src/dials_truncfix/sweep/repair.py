@@ -210,9 +210,8 @@ def repair_sweep(
 
 def _recipe(work: SweepWork, output: OutputOptions, done: Corrected) -> Recipe:
     """Write down what determines the pixels of the first draw."""
-    fits = [image.fits for image in done.fits] or [None] * len(work.source)
     return make_recipe(
-        work.source, work.options, done.panels[0], output.image_format, fits
+        work.source, work.options, done.panels[0], output.image_format, done.fits
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from dials_truncfix.correction.anisotropy import AzimuthGrid, azimuth_grid
 from dials_truncfix.correction.annuli import Annuli, equal_area_annuli, without
 from dials_truncfix.correction.areas import Areas, areas_of_labels, one_area
-from dials_truncfix.correction.mask import find_beam_stop
+from dials_truncfix.correction.mask import pixels_of_tiles, shadowed_tiles
 from dials_truncfix.correction.nodes import Nodes, radial_nodes
 from dials_truncfix.correction.radial_grid import RadialGrid, radial_grid
 from dials_truncfix.correction.regions import Regions, RegionTable, annular_regions
@@ -26,6 +27,7 @@ from dials_truncfix.sweep.division import Division, divide
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.source import Frame, SweepSource
 
+BoolArray = npt.NDArray[np.bool_]
 Item = TypeVar("Item")
 
 #: The verdict and the gain come from this many images.
@@ -123,20 +125,31 @@ class SweepWork:
         """Grid of radius and azimuth on which the background's uniformity is tested."""
         return azimuth_grid(self.grid, self.annuli.edges, self.beam_centre)
 
-    def image_regions(self, frame: Frame) -> Regions:
+    def image_regions(self, frame: Frame, shadow: BoolArray | None = None) -> Regions:
         """Regions of the pixels of one image that can be fitted and corrected.
 
         They depend on this image only, so that any part of a sweep is corrected
         like the whole.
+
+        Parameters
+        ----------
+        frame : Frame
+            The image.
+        shadow : ndarray, shape (n_slow, n_fast), bool, optional
+            Tiles that the beam stop shadows, where they are known already.
         """
         excluded = ~frame.valid
-        if self.options.beam_stop:
-            excluded |= find_beam_stop(frame.pixels, frame.valid, self.radius)
+        if self.options.beam_stop and shadow is None:
+            shadow = shadowed_tiles(frame.pixels, frame.valid, self.radius)
+        if shadow is not None and shadow.any():
+            excluded |= pixels_of_tiles(shadow, excluded.shape)
         if self.division:
-            return self.division.partition.without(self.radius, excluded)
-        return annular_regions(
-            without(self.annuli, self.radius, excluded, self.options.minimum_pixels)
-        )
+            regions = self.division.partition.without(self.radius, excluded)
+        else:
+            minimum = self.options.minimum_pixels
+            annuli = without(self.annuli, self.radius, excluded, minimum)
+            regions = annular_regions(annuli)
+        return replace(regions, shadow=shadow)
 
     def d_limits(self, regions: RegionTable) -> npt.NDArray[np.float64]:
         """Resolution at the inner and outer limit of each region, Å."""
