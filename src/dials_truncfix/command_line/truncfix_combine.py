@@ -34,8 +34,8 @@ import libtbx.phil
 from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.combine.files import CombineOptions, combine_files
 from dials_truncfix.combine.models import Tolerances
-from dials_truncfix.combine.replicates import CombineOptions, combine_files
 from dials_truncfix.command_line.program import (
     explain,
     keep_files,

@@ -62,7 +62,7 @@ class Master:
     ----------
     header : CorrectedHeader
         How the images were made, and the models; the scan is that of all images
-        (see :func:`dials_truncfix.compat.sweep_to_dict`).
+        (see :func:`dials_truncfix.compat.scan_to_dict`).
     files : tuple of DataFile
         Where the images are.
     bad_pixels : ndarray of bool, shape (ny, nx), or None

@@ -19,6 +19,7 @@ from dials_truncfix.io.corrected_header import (
     format_smv_header,
     make_header,
 )
+from dials_truncfix.io.nexus_data import open_data_file
 from dials_truncfix.sweep.correct import IntArray
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.source import Frame, SweepSource
@@ -73,8 +74,6 @@ def open_output(
         To be called for each image, in the order of the destination's paths.
     """
     if destination.image_format == "nexus":
-        from dials_truncfix.io.nexus_data import open_data_file
-
         shape = (n_images, *source.shape)
         with open_data_file(
             destination.paths[0], shape, destination.compression
