@@ -222,12 +222,14 @@ class SweepSource:
                     "recorded them, before any processing"
                 )
             pixels = whole.astype(np.int32)
-        valid = self.static_mask() & (pixels <= self.max_valid)
+        highest = min(self.max_valid, np.iinfo(np.int32).max)
         if self.min_valid < 0:
             # formats mark bad pixels by values below the trusted range
+            valid = self.static_mask() & (pixels <= highest)
             valid &= pixels >= self.min_valid
         else:
-            valid &= pixels >= 0
+            # without sign the negative ones are the highest: one comparison for both
+            valid = self.static_mask() & (pixels.view(np.uint32) <= highest)
         return Frame(pixels, valid)
 
     def path(self, index: int) -> str:
