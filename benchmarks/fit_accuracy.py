@@ -1,8 +1,9 @@
-"""How well the ring fits give back what clipping took, in five tables.
+"""How well the ring fits give back what clipping took, in six tables.
 
 Optimum: distance to the best optimum that many starts of a general optimiser find.
 Lost values: error of the mean of the values recorded as zero, truth in the family.
 Cameras: error of the corrected ring means and standard deviations, simulated cameras.
+Parameters: those of the cameras, fitted to the sweeps, against the truth.
 Real frames: the same on signed frames that were clipped here, where they are present.
 Cost: CPU time of fits and tables for ten rings of a 2048 x 2048 image.
 """
@@ -13,8 +14,9 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -25,8 +27,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import minimize
 
+from dials_truncfix.correction.camera_fit import (
+    LARGEST_MISFIT,
+    CameraFit,
+    fit_camera,
+)
+from dials_truncfix.correction.camera_model import CameraModel
+from dials_truncfix.correction.camera_regions import brightness_regions
 from dials_truncfix.correction.distributions import distribution
 from dials_truncfix.correction.fit import RingFits, fit_histograms
+from dials_truncfix.correction.histogram import ring_histograms
 from dials_truncfix.correction.intervals import make_intervals
 from dials_truncfix.correction.likelihood import exact_model
 from dials_truncfix.correction.quantiles import conditional_tables
@@ -38,7 +48,14 @@ N_RINGS = 10
 FRAME = 1024
 SPOT_FRACTION = 0.01
 CAMERAS = ("poisson x gauss", "compound poisson", "low gain", "psf blurred")
-FAMILIES = ("paper", "lognormal", "emg", "auto")
+FAMILIES = ("paper", "lognormal", "emg", "auto", "camera")
+# Effective gain, pulse variance, read noise; a point spread changes the first two.
+TRUE_CAMERAS = {
+    "poisson x gauss": (6.0, 0.0, 6.0),
+    "compound poisson": (9.0, 0.5, 6.0),
+    "low gain": (1.5, 0.0, 7.0),
+    "psf blurred": (np.nan, np.nan, 5.0),
+}
 # Where the background of the CCD frame is centred: zeros there rise with radius.
 FRAME_CENTRES = {"ceta_dark_imaging": (255.5, 255.5), "kappaccd_offset192": (300, 340)}
 FRAME_SHIFTS = {
@@ -205,17 +222,37 @@ def ring_moments(
     return mean, np.sqrt(np.bincount(ring, deviation) / counts)
 
 
+def fitted_camera(frames: Sequence[NDArray[np.int64]]) -> CameraFit:
+    """Fit one camera to clipped frames."""
+    histograms, numbers = [], []
+    for number, frame in enumerate(frames):
+        clipped = np.maximum(frame, 0).astype(np.uint16)
+        regions = brightness_regions(clipped, np.ones(clipped.shape, dtype=bool))
+        n_regions = int(regions.max()) + 1
+        histograms.append(ring_histograms(clipped, regions, n_regions, N_BINS))
+        numbers.append(np.full(n_regions, number))
+    return fit_camera(np.concatenate(histograms), np.concatenate(numbers))
+
+
+@lru_cache(maxsize=4)
+def sweep_camera(camera: str, n_frames: int) -> CameraFit:
+    """Fit one camera to a simulated sweep."""
+    return fitted_camera([camera_frame(camera, seed)[0] for seed in range(n_frames)])
+
+
 def camera_errors(
     camera: str, family: str, n_frames: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return errors of the ring means (ADU) and deviations (relative) of a sweep."""
     mean_errors, sd_errors = [], []
+    model = sweep_camera(camera, n_frames).model if family == "camera" else None
     for seed in range(n_frames):
         frame, labels, background = camera_frame(camera, seed)
         if family == "none":
             corrected = np.maximum(frame, 0)
         else:
-            fits = fit_histograms(histograms_of(frame, labels), family)
+            histograms = histograms_of(frame, labels)
+            fits = fit_histograms(histograms, family, camera=model)
             corrected = repaired(frame, labels, fits, seed)
         true_mean, true_sd = ring_moments(frame, labels, background)
         mean, sd = ring_moments(corrected, labels, background)
@@ -226,12 +263,16 @@ def camera_errors(
 
 @dataclass(frozen=True)
 class RealFrame:
-    """A signed frame after a shift: zero fractions and mean lost values of rings."""
+    """A signed frame after a shift: zero fractions and mean lost values of rings.
+
+    Without a camera, if the frame determines none.
+    """
 
     name: str
     zeros: NDArray[np.float64]
     true_mean: NDArray[np.float64]
     fitted_mean: dict[str, NDArray[np.float64]]
+    no_camera: str
 
 
 def real_frames(folder: Path) -> Iterator[RealFrame]:
@@ -243,15 +284,23 @@ def real_frames(folder: Path) -> Iterator[RealFrame]:
             frame = signed + shift
             histograms = histograms_of(frame, labels)
             lost = np.bincount(labels.ravel(), np.minimum(frame, 0).ravel())
+            camera = fitted_camera([frame])
+            problem = camera.reason
+            if not problem and camera.misfit > LARGEST_MISFIT:
+                problem = f"it misses {camera.misfit:.1e} nat per pixel"
             fitted = {
-                family: fit_histograms(histograms, family).mean_nonpositive
+                family: fit_histograms(
+                    histograms, family, camera=camera.model
+                ).mean_nonpositive
                 for family in FAMILIES
+                if family != "camera" or not problem
             }
             yield RealFrame(
                 f"{name} {shift:+d}",
                 histograms[:, 0] / histograms.sum(axis=1),
                 lost / histograms[:, 0],
                 fitted,
+                problem,
             )
 
 
@@ -310,6 +359,36 @@ def print_cameras(n_frames: int) -> None:
         print(f"{camera:<18}" + "".join(f"{cell:>18}" for cell in cells))
 
 
+def print_parameters(n_frames: int) -> None:
+    print(
+        f"\nParameters: one camera from {n_frames} frames, with standard uncertainties;"
+        "\ntrue values in brackets, without the flat-field error"
+    )
+    names = ("effective gain", "pulse variance", "read noise", "dark level", "pedestal")
+    print(f"{'camera':<18}" + "".join(f"{name:>24}" for name in names) + f"{'s':>6}")
+    for camera in CAMERAS:
+        begin = time.process_time()
+        fit = sweep_camera.__wrapped__(camera, n_frames)
+        seconds = time.process_time() - begin
+        gain, variance, noise = TRUE_CAMERAS[camera]
+        pedestal = -(noise**2 + 1.0 / 12.0) / gain
+        cells = (
+            (fit.effective_gain, fit.effective_gain_sd, gain),
+            (fit.model.pulse_variance, fit.pulse_variance_sd, variance),
+            (fit.model.read_noise, fit.read_noise_sd, noise),
+            (fit.model.dark, fit.dark_sd, 0.0),
+            (fit.pedestal, fit.pedestal_sd, pedestal),
+        )
+        row = "".join(f"{_with_truth(*cell):>24}" for cell in cells)
+        print(f"{camera:<18}{row}{seconds:>6.1f}")
+
+
+def _with_truth(value: float, sd: float, truth: float) -> str:
+    """Write a number with its uncertainty, if it was fitted, and the truth, if known."""
+    text = f"{value:.2f}" if np.isnan(sd) else f"{value:.2f} ± {sd:.2f}"
+    return text if np.isnan(truth) else f"{text} ({truth:.2f})"
+
+
 def print_real_frames(folder: Path) -> None:
     print("\nReal frames: mean value at or below zero, ADU, of clipped zeros per ring")
     for frame in real_frames(folder):
@@ -317,6 +396,8 @@ def print_real_frames(folder: Path) -> None:
         rows = {"zeros, %": 100.0 * frame.zeros, "true": frame.true_mean}
         for name, row in {**rows, **frame.fitted_mean}.items():
             print(f"  {name:<10}" + "".join(f"{value:>8.2f}" for value in row))
+        if frame.no_camera:
+            print(f"  no camera: {frame.no_camera}")
 
 
 def print_cost() -> None:
@@ -324,13 +405,19 @@ def print_cost() -> None:
         histograms_of(*camera_frame("compound poisson", seed)[:2]) for seed in range(4)
     )
     print("\nCost: ten rings of 2048 x 2048 pixels, CPU ms, shortest of 30")
+    camera = CameraModel(gain=6.0, pulse_variance=0.5, read_noise=6.0)
     for family in FAMILIES:
-        cost = cpu_milliseconds(lambda name=family: fit_histograms(histograms, name))
+        cost = cpu_milliseconds(
+            lambda name=family: fit_histograms(histograms, name, camera=camera)
+        )
         print(f"  fit {family:<12}{cost:>6.2f}")
     fits = fit_histograms(histograms, "auto")
     radius = np.arange(N_RINGS, dtype=np.float64)
     cost = cpu_milliseconds(lambda: conditional_tables(fits, radius))
     print(f"  tables          {cost:>6.2f}")
+    fits = fit_histograms(histograms, "camera", camera=camera)
+    cost = cpu_milliseconds(lambda: conditional_tables(fits, radius))
+    print(f"  tables, camera  {cost:>6.2f}")
 
 
 def main() -> None:
@@ -347,6 +434,7 @@ def main() -> None:
     print_optimum(arguments.cases)
     print_lost_values(arguments.cases)
     print_cameras(arguments.frames)
+    print_parameters(arguments.frames)
     if arguments.data.is_dir():
         print_real_frames(arguments.data)
     else:
