@@ -51,14 +51,20 @@ def test_pixels_and_models_are_those_of_cbf(written, corrected):
 
 
 def test_same_bytes_for_any_number_of_processes(here):
-    """Of a sweep that fills more than one data file."""
+    """Of two draws of a sweep that fills more than one data file."""
     frames = np.tile(true_frames(6, 128), (4, 1, 1))[: IMAGES_PER_FILE + 2]
     expt = imported(record(here / "movie", frames), here)
-    options = ["annuli.count=2", "output.format=nexus", "output.experiments=None"]
+    options = ["annuli.count=2", "output.format=nexus", "replicates=2"]
     for nproc in (1, 2):
         run([str(expt), *options, f"nproc={nproc}", f"output.directory=with_{nproc}"])
-    names = sorted(path.name for path in (here / "with_1").iterdir())
-    assert names == ["truncfix_00001.h5", "truncfix_00017.h5", "truncfix_master.h5"]
+    folder = here / "with_1"
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*.h5"))
+    assert [str(name) for name in names[:3]] == [
+        "replicate_1/truncfix_00001.h5",
+        "replicate_1/truncfix_00017.h5",
+        "replicate_1/truncfix_master.h5",
+    ]
+    assert len(names) == 6
     for name in names:
         one, other = (here / f"with_{n}" / name for n in (1, 2))
         assert one.read_bytes() == other.read_bytes()

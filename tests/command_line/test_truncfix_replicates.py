@@ -57,19 +57,6 @@ def test_files(recording, here):
     ]
 
 
-def test_same_bytes_for_any_number_of_processes(recording, here):
-    expt = str(imported(recording, here))
-    for nproc in (1, 2):
-        arguments = ["annuli.count=4", f"nproc={nproc}", "replicates=2"]
-        run([expt, *arguments, f"output.directory=with_{nproc}"])
-    folder = here / "with_1"
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*.cbf"))
-    assert len(names) == 12
-    for name in names:
-        one, other = (here / f"with_{n}" / name for n in (1, 2))
-        assert one.read_bytes() == other.read_bytes()
-
-
 def test_any_replicate_can_be_drawn_alone(recording, here):
     """By its seed; gain and pedestal of replicates come from the first alone."""
     expt = str(imported(recording, here))
