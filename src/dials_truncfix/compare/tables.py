@@ -66,14 +66,16 @@ def _change_table(comparison: Comparison, unit: str) -> Table:
         "<I/σ>\nbefore",
         "\nafter",
     ]
+    places = decimals(comparison)
     rows = [
         [
             _limits(c.d_max, c.d_min),
             f"{c.n_common}",
             f"{c.n_only_before}",
             f"{c.n_only_after}",
-            number(c.mean_before, ".1f"),
-            f"{number(c.change, '+.2f')} ± {number(c.change_error, '.2f')}",
+            number(c.mean_before, f".{places}f"),
+            f"{number(c.change, f'+.{places + 1}f')} ± "
+            f"{number(c.change_error, f'.{places + 1}f')}",
             number(c.ratio, ".3f"),
             number(100 * c.negative_before, ".1f"),
             number(100 * c.negative_after, ".1f"),
@@ -83,6 +85,12 @@ def _change_table(comparison: Comparison, unit: str) -> Table:
         for c in comparison.changes
     ]
     return Table("Integrated reflections that both tables hold", header, rows)
+
+
+def decimals(comparison: Comparison) -> int:
+    """Decimals that give a mean intensity four digits; scaled ones may be small."""
+    mean = abs(comparison.changes[-1].mean_before)
+    return int(min(max(3 - math.floor(math.log10(mean)), 1), 9)) if mean > 0 else 1
 
 
 def _merged_table(comparison: Comparison) -> Table:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dials_truncfix import compat
 from dials_truncfix.compare.comparison import Comparison
 from dials_truncfix.compare.files import Integrated
-from dials_truncfix.compare.tables import bin_name
+from dials_truncfix.compare.tables import bin_name, decimals
 
 #: Gains that differ by more make standard deviations of two kinds.
 _GAIN_RATIO = 1.25
@@ -44,11 +44,12 @@ def findings(comparison: Comparison, unit: str) -> list[str]:
         Sentences.
     """
     *shells, whole = comparison.changes
+    places = decimals(comparison)
     sentences = [
         f"{whole.n_common} reflections are in both tables, {whole.n_only_before} only "
         f"before, {whole.n_only_after} only after. On average the intensities changed by "
-        f"{whole.change:+.2f} ± {whole.change_error:.2f} {unit}, from a mean of "
-        f"{whole.mean_before:.1f} {unit}."
+        f"{whole.change:+.{places + 1}f} ± {whole.change_error:.{places + 1}f} "
+        f"({unit}), from a mean of {whole.mean_before:.{places}f}."
     ]
     outer = [c for c in shells[len(shells) // 2 :] if c.n_common > 1]
     if outer:

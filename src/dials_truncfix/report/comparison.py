@@ -244,7 +244,7 @@ def _change_figures(comparison: Comparison, unit: str) -> list[Figure]:
                 limits, [change], f"mean of after - before ({unit})", [_line(0)]
             ),
             f"Mean change of the intensities against resolution: over all "
-            f"{whole.change:+.2f} {unit}.",
+            f"{whole.change:+.4g} {unit}.",
             "Change of intensity",
         ),
         Figure(
