@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from dials_truncfix.correction.annuli import equal_area_annuli
 from dials_truncfix.correction.camera_model import CameraModel
-from dials_truncfix.correction.fit import fit_histograms
+from dials_truncfix.correction.fit import RingFits, fit_histograms
 from dials_truncfix.correction.histogram import ring_histograms
 from dials_truncfix.correction.nodes import radial_nodes
 from dials_truncfix.correction.pixel_law import PixelLaw, regional_law
@@ -67,11 +67,12 @@ class Fitted:
 
     clipped: np.ndarray
     regions: Regions
+    fits: RingFits
     law: PixelLaw
 
 
-def fitted(true, mask=None, n_annuli=5):
-    """Clip an image and fit its annuli."""
+def fitted(true, mask=None, n_annuli=5, camera=None):
+    """Clip an image and fit its annuli, with a camera if one is given."""
     clipped = np.maximum(true, 0)
     radius = radius_of(true.shape)
     mask = np.ones(true.shape, bool) if mask is None else mask
@@ -79,9 +80,10 @@ def fitted(true, mask=None, n_annuli=5):
     histograms = ring_histograms(clipped, annuli.labels, annuli.n_rings, 2048)
     grid = radial_grid(radius, float(annuli.edges[0]), float(annuli.edges[-1]))
     regions = annular_regions(annuli)
-    fits = fit_histograms(histograms)
+    family = "auto" if camera is None else "camera"
+    fits = fit_histograms(histograms, family, camera=camera)
     law = regional_law(clipped, regions, radius, radial_nodes(grid), fits)
-    return Fitted(clipped, regions, law)
+    return Fitted(clipped, regions, fits, law)
 
 
 def box_sums(image, edge=BOX):

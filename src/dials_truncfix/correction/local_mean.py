@@ -298,7 +298,8 @@ def _shifts(
 def _best_shift(counts: npt.NDArray[np.int64], laws: RateLaws) -> float:
     """Shift of the largest likelihood for counts of shape (256, n_low)."""
     rate = np.flatnonzero(counts.any(axis=1))
-    by_rate = counts[rate] @ laws.log_low.T
+    # not as a product of matrices, which would wake the threads of OpenBLAS
+    by_rate = np.einsum("rv,sv->rs", counts[rate].astype(np.float64), laws.log_low)
     moved = np.clip(rate[:, None] + _SHIFTS, 0, N_RATES - 1)
     likelihood = np.take_along_axis(by_rate, moved, axis=1).sum(axis=0)
     return float(_SHIFTS[likelihood.argmax()])

@@ -101,7 +101,7 @@ def _maximum_entropy(series: Array, weights: Array, moments: Array) -> Array | N
     """
 
     def objective(q: Array) -> float:
-        spectrum = q @ series
+        spectrum = _sum(q, series)
         if spectrum.min() < _SMALLEST_PRECISION:
             return np.inf
         return float(q @ moments - weights @ np.log(spectrum))
@@ -110,11 +110,13 @@ def _maximum_entropy(series: Array, weights: Array, moments: Array) -> Array | N
     q[0] = 1.0
     value = objective(q)
     for _ in range(_MOST_STEPS):
-        ratio = series / (q @ series)
-        gradient = moments - ratio @ weights
+        ratio = series / _sum(q, series)
+        weighted = ratio * weights
+        gradient = moments - weighted.sum(axis=1)
         if np.abs(gradient).max() < _TOLERANCE:
             return q
-        step = -np.linalg.solve((ratio * weights) @ ratio.T, gradient)
+        curvature = np.einsum("if,jf->ij", weighted, ratio)
+        step = -_solve(curvature, gradient)
         length = 1.0
         while objective(q + length * step) > value + 1e-4 * length * (step @ gradient):
             length *= 0.5
@@ -123,3 +125,24 @@ def _maximum_entropy(series: Array, weights: Array, moments: Array) -> Array | N
         q = q + length * step
         value = objective(q)
     return None
+
+
+# Products and solutions by OpenBLAS would wake its threads, which then wait busily for
+# longer than all of the rest takes.
+def _sum(coefficients: Array, series: Array) -> Array:
+    """Add the rows of a matrix up, with coefficients."""
+    return np.asarray(np.einsum("i,if->f", coefficients, series))
+
+
+def _solve(matrix: Array, right: Array) -> Array:
+    """Solve a system of few equations whose matrix is positive definite."""
+    rows = np.concatenate([matrix, right[:, None]], axis=1)
+    n = len(rows)
+    for pivot in range(n):
+        factor = rows[pivot + 1 :, pivot] / rows[pivot, pivot]
+        rows[pivot + 1 :] -= factor[:, None] * rows[pivot]
+    solution = np.zeros(n)
+    for row in range(n - 1, -1, -1):
+        rest = (rows[row, row + 1 : n] * solution[row + 1 :]).sum()
+        solution[row] = (rows[row, n] - rest) / rows[row, row]
+    return solution

@@ -235,8 +235,10 @@ def _log_likelihoods(counts: npt.NDArray[np.int64]) -> Array:
         p = rectangle_probabilities(limits, _GRID)
         p /= p.sum(axis=(1, 2), keepdims=True)
         log_p = np.log(np.maximum(p, 1e-12)).reshape(len(_GRID), -1)
-        inside = counts[:, number, :, :-1, :-1]
-        result[:, number] = inside.reshape(*inside.shape[:2], -1) @ log_p.T
+        inside = counts[:, number, :, :-1, :-1].astype(np.float64)
+        cells = inside.reshape(*inside.shape[:2], -1)
+        # not as a product of matrices, which would wake the threads of OpenBLAS
+        result[:, number] = np.einsum("plc,gc->plg", cells, log_p)
     return result
 
 

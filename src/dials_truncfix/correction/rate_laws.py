@@ -114,7 +114,7 @@ def rate_laws(model: CameraModel) -> RateLaws:
         rate=rate,
         log_low=np.log(low / low.sum(axis=1, keepdims=True)),
         compressed=compressed.astype(np.float32),
-        expected=(probability @ occurring).astype(np.float32),
+        expected=(probability * occurring).sum(axis=1).astype(np.float32),
         cap=cap.astype(np.float32),
         expected_capped=(probability * capped).sum(axis=1).astype(np.float32),
         tables=camera_tables(model, rate, _N_CELLS),
