@@ -18,10 +18,12 @@ FloatArray = npt.NDArray[np.floating[Any]]
 #: Edges of the small picture and of the close-up, pixels.
 _PICTURE_SIDE = 176
 _CLOSE_UP_SIDE = 33
-_TILE = 5
-# A spot stands out from the tiles of its radius by this many of their deviations.
-_WEAKEST, _STRONGEST = 8.0, 25.0
-# A single pixel that holds more of a tile's excess is no spot.
+_TILE = 3
+# Edge of the part of a large image in which a spot is looked for, pixels.
+_SEARCHED_SIDE = 1024
+# A spot stands out from the squares of its radius by this many of their deviations.
+_WEAKEST, _STRONGEST = 6.5, 25.0
+# A single pixel that holds more of a square's excess is no spot.
 _LARGEST_SHARE = 0.5
 # Of the pixels: near the centre rings are short, and their deviations uncertain.
 _INNER_PART = 0.3
@@ -92,34 +94,57 @@ def find_close_up(image: IntArray, mask: BoolArray, radius: FloatArray) -> Close
         A square of 33 pixels, or all of a smaller image. Without any weak spot a
         piece of the background in the outer part.
     """
+    # of a large image, the middle of its left side: from the edge far inwards
+    first = max((image.shape[0] - _SEARCHED_SIDE) // 2, 0)
+    part = (slice(first, first + _SEARCHED_SIDE), slice(_SEARCHED_SIDE))
+    found = _find(image[part], mask[part], radius[part])
+    rows = slice(found.slow.start + first, found.slow.stop + first)
+    return CloseUp(rows, found.fast, found.shows_spot)
+
+
+def _find(image: IntArray, mask: BoolArray, radius: FloatArray) -> CloseUp:
+    """
+    Look in a part of the image; see `find_close_up`.
+
+    Parameters
+    ----------
+    image, mask, radius
+        As for `find_close_up`.
+
+    Returns
+    -------
+    CloseUp
+    """
     sides = [min(_CLOSE_UP_SIDE, n) for n in image.shape]
     if min(image.shape) < 3 * _TILE or not mask.any():
         return CloseUp(slice(0, sides[0]), slice(0, sides[1]), shows_spot=False)
     tiles = tile_levels(image, mask, radius, _TILE)
-    spread = tiles.spread[tiles.ring]
-    excess = np.nan_to_num(tiles.mean - tiles.level[tiles.ring])
+    # squares of two by two tiles overlap, so that one of them holds all of a spot
+    mean = _average_of_four(tiles.mean)
+    level = _average_of_four(tiles.level[tiles.ring])
+    spread = _average_of_four(tiles.spread[tiles.ring]) / 2.0
+    excess = np.nan_to_num(mean - level)
     strength = np.zeros_like(excess)
     np.divide(excess, spread, out=strength, where=spread > 0)
-    centre = radius[_TILE // 2 :: _TILE, _TILE // 2 :: _TILE]
+    centre = radius[_TILE::_TILE, _TILE::_TILE]
     centre = centre[: excess.shape[0], : excess.shape[1]]
 
     around = -(-_CLOSE_UP_SIDE // _TILE)
     alone = strength == ndimage.maximum_filter(strength, size=around, mode="nearest")
     whole = ~ndimage.maximum_filter(
-        ~np.isfinite(tiles.mean), size=around, mode="constant", cval=True
+        ~np.isfinite(mean), size=around, mode="constant", cval=True
     )
     weak = alone & whole & (strength > _WEAKEST) & (strength < _STRONGEST)
     weak &= centre > np.quantile(radius[mask], _INNER_PART)
     places = np.argwhere(weak)
     farthest = np.argsort(-centre[weak], kind="stable")
     for slow, fast in places[farthest]:
-        tile = (
-            slice(slow * _TILE, (slow + 1) * _TILE),
-            slice(fast * _TILE, (fast + 1) * _TILE),
-        )
-        highest = float(image[tile].max()) - tiles.level[tiles.ring[slow, fast]]
-        if highest < _LARGEST_SHARE * excess[slow, fast] * _TILE**2:
-            row, column = np.unravel_index(image[tile].argmax(), image[tile].shape)
+        square = image[
+            slow * _TILE : (slow + 2) * _TILE, fast * _TILE : (fast + 2) * _TILE
+        ]
+        highest = float(square.max()) - level[slow, fast]
+        if highest < _LARGEST_SHARE * excess[slow, fast] * square.size:
+            row, column = np.unravel_index(square.argmax(), square.shape)
             at = (slow * _TILE + int(row), fast * _TILE + int(column))
             return CloseUp(*_around(at, image.shape, sides), shows_spot=True)
 
@@ -127,8 +152,25 @@ def find_close_up(image: IntArray, mask: BoolArray, radius: FloatArray) -> Close
     wanted = np.quantile(radius[mask], 0.8)
     flat = int(np.abs(outer - wanted).argmin())
     slow, fast = np.unravel_index(flat, outer.shape)
-    at = (int(slow) * _TILE, int(fast) * _TILE)
+    at = (int(slow + 1) * _TILE, int(fast + 1) * _TILE)
     return CloseUp(*_around(at, image.shape, sides), shows_spot=False)
+
+
+def _average_of_four(tiles: FloatArray) -> FloatArray:
+    """
+    Average over two by two neighbours.
+
+    Parameters
+    ----------
+    tiles : ndarray, shape (n, m)
+        One value a tile.
+
+    Returns
+    -------
+    ndarray, shape (n - 1, m - 1)
+    """
+    rows = tiles[1:] + tiles[:-1]
+    return np.asarray((rows[:, 1:] + rows[:, :-1]) / 4.0)
 
 
 def _around(
