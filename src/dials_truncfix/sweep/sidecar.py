@@ -86,6 +86,8 @@ def write_sidecar(path: Path, recipe: Recipe, final: Path) -> Recipe:
     ]
     recipe = with_checks(recipe, checks)
     content = {"recipe": recipe_to_plain(recipe)}
+    # what it would refuse to read it does not write
+    recipe_from_plain(content["recipe"], str(final))
     with atomic_write(path) as stream:
         stream.write(format_sidecar(content, dials_truncfix.__version__))
     return recipe
