@@ -339,6 +339,15 @@ def test_images_numbered_from_0_are_refused(made, tmp_path, monkeypatch):
         run(["imported.expt", *SIDECAR, "force=True"])
 
 
+def test_a_number_costs_no_memory(copied):
+    def edit(recipe):
+        recipe["models"]["scan"] = None
+        recipe["images"][0].update(number=2**31 - 1)
+
+    change(copied, edit)
+    assert "image number 2147483647 has no place in a sidecar" in told(copied)
+
+
 def test_another_schema(copied):
     path = copied / "truncfix.tfx"
     head = '{"truncfix_sidecar":'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import dials_truncfix
@@ -22,6 +23,10 @@ from dials_truncfix.sweep.recipe_images import RecipeImages, checksum
 from dials_truncfix.sweep.source import SweepSource
 
 
+#: dxtbx makes lists of as many places.
+LARGEST_NUMBER = 1_000_000
+
+
 def check_sidecar(source: SweepSource, path: Path) -> None:
     """
     Find out before the work whether a sidecar can stand for the images.
@@ -36,15 +41,11 @@ def check_sidecar(source: SweepSource, path: Path) -> None:
     Raises
     ------
     ValueError
-        When a number is below 1, when they cannot be read again, or when one of them
-        has this path.
+        When an image has a number that does not fit, when they cannot be read again,
+        or when one of them has this path.
     """
     refuse_unfit_class(source.imageset.get_format_class())
-    if min(source.numbers) < 1:
-        raise ValueError(
-            f"{source.name}: image number {min(source.numbers)} has no place in a "
-            "sidecar, where numbers start at 1: give output.format=cbf"
-        )
+    _check_numbers(source.numbers, source.name)
     if path.resolve() in (file.resolve() for file in source.files()):
         raise ValueError(
             f"{path} is an input and would be overwritten: give another "
@@ -93,6 +94,16 @@ def write_sidecar(path: Path, recipe: Recipe, final: Path) -> Recipe:
     return recipe
 
 
+def _check_numbers(numbers: Sequence[int], name: str) -> None:
+    """Refuse numbers that programs cannot look up in a file, or only at great cost."""
+    for number in (min(numbers), max(numbers)):
+        if not 1 <= number <= LARGEST_NUMBER:
+            raise ValueError(
+                f"{name}: image number {number} has no place in a sidecar, where "
+                f"numbers go from 1 to {LARGEST_NUMBER}: give output.format=cbf"
+            )
+
+
 def open_sidecar(path: str) -> RecipeImages:
     """
     Open a sidecar.
@@ -120,6 +131,7 @@ def open_sidecar(path: str) -> RecipeImages:
         name += f", by version {printable(sidecar.version)[:40]},"
     recipe = recipe_from_plain(sidecar.content.get("recipe"), name)
     images = RecipeImages(recipe, sidecar.rights)
+    _check_numbers(images.numbers, name)
     # to fail now is better than in the middle of a sweep
     images.sources.find(0)
     return images
