@@ -214,6 +214,17 @@ def test_a_link_does_not_lead_out_of_the_folder(images, tmp_path):
         find_source(named, rights(beside, STRANGER), alone)
 
 
+def test_nor_does_a_part(images, tmp_path):
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / "b.img").write_bytes(b"b")
+    link = beside / "link.img"
+    link.symlink_to(images)
+    source = located(source_file([beside / "b.img", link]), beside)
+    with pytest.raises(ValueError, match="outside its own folder"):
+        find_source(source, rights(beside, STRANGER), lambda path: [path, link])
+
+
 def test_messages_do_not_control_the_terminal():
     assert printable("a\x1b[2Jb\nc\ud800 é") == "a\\x1b[2Jb\\nc\\ud800 é"
 

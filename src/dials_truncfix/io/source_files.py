@@ -224,11 +224,11 @@ def find_source(
     for candidate in (source.relative, source.path):
         try:
             path = os.path.realpath(os.path.join(rights.folder, candidate))
-            status = os.stat(path)
+            os.stat(path)
         except (OSError, ValueError):
             # ValueError: a text that cannot name a file
             continue
-        problem = _problem(source, path, status, rights, find_parts)
+        problem = _refusal(path, rights) or _problem(source, path, rights, find_parts)
         if problem is None:
             return path
     here = printable(rights.referrer)
@@ -240,15 +240,10 @@ def find_source(
     )
 
 
-def _problem(
-    source: SourceFile,
-    path: str,
-    status: os.stat_result,
-    rights: ReadingRights,
-    find_parts: Callable[[Path], Sequence[Path]],
-) -> str | None:
-    """Say why a file that exists cannot serve as source."""
+def _refusal(path: str, rights: ReadingRights) -> str | None:
+    """Say why an existing file, given by its resolved path, must not be opened."""
     here, there = printable(rights.referrer), printable(path)
+    status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         return f"{here} refers to {there}, which is not a regular file"
     if not rights.allow(path, status):
@@ -257,6 +252,17 @@ def _problem(
             f"folder: if you trust it, set the environment variable {FOLDERS_VARIABLE} "
             f"to {printable(os.path.dirname(path))}"
         )
+    return None
+
+
+def _problem(
+    source: SourceFile,
+    path: str,
+    rights: ReadingRights,
+    find_parts: Callable[[Path], Sequence[Path]],
+) -> str | None:
+    """Say why a file that may be opened cannot serve as source."""
+    here, there = printable(rights.referrer), printable(path)
     try:
         parts = find_parts(Path(path))
         if len(parts) != len(source.parts):
@@ -265,6 +271,9 @@ def _problem(
                 f"from {len(source.parts)}: run dials.truncfix again"
             )
         for part, known in zip(parts, source.parts):
+            # a part can be a link to elsewhere
+            if refusal := _refusal(os.path.realpath(part), rights):
+                return refusal
             # whatever the sizes, no more than a megabyte is read
             found = file_print(str(part))
             if (found.size, found.digest) != (known.size, known.digest):

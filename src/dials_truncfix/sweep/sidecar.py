@@ -22,7 +22,6 @@ from dials_truncfix.sweep.recipe import (
 from dials_truncfix.sweep.recipe_images import RecipeImages, checksum
 from dials_truncfix.sweep.source import SweepSource
 
-
 #: dxtbx makes lists of as many places.
 LARGEST_NUMBER = 1_000_000
 
