@@ -17,6 +17,7 @@ from dials_truncfix.compare.observations import (
     flex_indices,
     read_observations,
 )
+from dials_truncfix.compare.results import Compared
 from dials_truncfix.compare.sides import make_side
 from dials_truncfix.compare.truth import indexed_alike
 from dials_truncfix.compare.words import findings, warnings
@@ -152,19 +153,21 @@ def test_scaled_intensities_are_brought_to_one_scale(sides):
     result = compare(*scaled, OPTIONS)
     assert result.scale == pytest.approx(1 / 40)
     assert result.changes[-1].change == pytest.approx(0, abs=1e-9)
-    assert "multiplied by 0.025" in " ".join(warnings(result, *sides, "scale"))
+    assert "multiplied by 0.025" in " ".join(
+        warnings(Compared(*sides, None, "scale", OPTIONS, result))
+    )
 
 
 def test_words_name_gains_and_the_limits_of_cc_half(comparison, sides):
-    text = " ".join(findings(comparison, "ADU"))
+    compared = Compared(*sides, Path("truth.npz"), "sum", OPTIONS, comparison)
+    text = " ".join(findings(compared))
     assert "CC½ says how well random halves" in text
     assert "The truth decides" in text
-    assert "miss 8." in text or "miss 7." in text
-    assert "The gain was 1 before and 9 after" in " ".join(
-        warnings(comparison, *sides, "sum")
-    )
+    assert f"miss {-comparison.truth_before.bins[0].bias:.2f} ± " in text
+    assert "The gain was 1 before and 9 after" in " ".join(warnings(compared))
     untold = replace(comparison, truth_before=None, truth_after=None)
-    assert "only the true intensities can tell" in findings(untold, "ADU")[-1]
+    untold = replace(compared, truth=None, comparison=untold)
+    assert "only the true intensities can tell" in findings(untold)[-1]
 
 
 def test_the_same_call_gives_the_same_figures(comparison, sides, truth):

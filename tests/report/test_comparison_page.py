@@ -3,21 +3,23 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dxtbx.model import ExperimentList
+
 from dials_truncfix.compare.comparison import CompareOptions, Side, compare
+from dials_truncfix.compare.files import Integrated
 from dials_truncfix.compare.observations import read_observations
-from dials_truncfix.compare.tables import comparison_tables
+from dials_truncfix.compare.results import Compared
 from dials_truncfix.report.comparison import comparison_page
 from integrated_tables import indexed, integrated, truth_of, whole_reflections
 from simulated_sweeps import make_small_sweep
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
-
-FILES = [("before", "a<b>.refl"), ("after", "b.refl")]
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +44,19 @@ def comparison():
     return compare(*sides, CompareOptions(n_shells=4), truth_of(sweep))
 
 
-def page_of(comparison, warned=()):
-    tables = comparison_tables(comparison, "ADU")
-    return comparison_page(comparison, tables, ["One."], warned, FILES, "ADU")
+def page_of(comparison, gains=(9.0, 9.0)):
+    sweep = make_small_sweep()
+    sides = [
+        Integrated(
+            Path(f"{name}.refl"),
+            Path(f"{name}.expt"),
+            None,
+            ExperimentList([indexed(sweep, np.eye(3), gain=gain)]),
+        )
+        for name, gain in zip(("a<b>", "b"), gains)
+    ]
+    options = CompareOptions(n_shells=4)
+    return comparison_page(Compared(*sides, None, "sum", options, comparison))
 
 
 def plots_of(page):
@@ -75,7 +87,7 @@ def test_names_of_files_cannot_become_markup(comparison):
 
 
 def test_without_truth_nothing_is_said_about_it(comparison):
-    page = page_of(replace(comparison, truth_before=None, truth_after=None), ["Watch."])
+    page = page_of(replace(comparison, truth_before=None, truth_after=None), (1.0, 9.0))
     assert len(plots_of(page)) == 8
     assert "Against the truth" not in page
-    assert "Watch." in page
+    assert "The gain was 1 before and 9 after" in page

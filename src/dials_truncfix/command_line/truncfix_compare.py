@@ -52,11 +52,11 @@ from dials_truncfix.compare.comparison import CompareOptions, Side, compare
 from dials_truncfix.compare.files import (
     EXPERIMENTS,
     REFLECTIONS,
-    Integrated,
     load_integrated,
 )
 from dials_truncfix.compare.pairs import resolution
 from dials_truncfix.compare.record import as_json, comparison_record
+from dials_truncfix.compare.results import Compared
 from dials_truncfix.compare.sides import make_side
 from dials_truncfix.compare.tables import comparison_tables
 from dials_truncfix.compare.words import findings, warnings
@@ -229,8 +229,52 @@ def _open(files: ExitStack, path: str | None) -> BinaryIO | None:
     return None if path is None else files.enter_context(atomic_write(path))
 
 
-def compare_files(params: Any, inputs: Inputs) -> None:
-    """Compare, log the tables and write the record.
+def compare_files(params: Any, inputs: Inputs) -> Compared:
+    """Read the files and compare.
+
+    Raises
+    ------
+    ValueError
+        When the files cannot be compared.
+    OSError
+        When a file cannot be read.
+    """
+    options = compare_options(params)
+    group = params.merging.space_group
+    before, after = load_integrated(inputs.reflections, inputs.experiments)
+    sides = [
+        make_side(
+            integrated,
+            params.intensity,
+            params.min_partiality,
+            None if group is libtbx.Auto else group,
+        )
+        for integrated in (before, after)
+    ]
+    truth = _truth(inputs.truth, params.truth.label, sides)
+    comparison = compare(*sides, options, truth)
+    return Compared(before, after, inputs.truth, params.intensity, options, comparison)
+
+
+def log_comparison(compared: Compared) -> None:
+    """Log tables, findings and warnings."""
+    for role, path in compared.files:
+        logger.info("%s: %s", role.capitalize(), path)
+    for table in comparison_tables(compared):
+        text = tabulate(
+            table.rows,
+            table.header,
+            disable_numparse=True,
+            colalign=["left", *["right"] * (len(table.header) - 1)],
+        )
+        logger.info("\n%s\n%s", table.title, text)
+    logger.info("\n%s", "\n".join(findings(compared)))
+    for sentence in warnings(compared):
+        logger.warning("%s", sentence)
+
+
+def write_comparison(params: Any, inputs: Inputs) -> None:
+    """Compare, and write record and page, both or none.
 
     Raises
     ------
@@ -239,85 +283,24 @@ def compare_files(params: Any, inputs: Inputs) -> None:
     OSError
         When a file cannot be read or written.
     """
-    options = compare_options(params)
-    missing = missing_packages() if params.output.html is not None else ""
-    group = params.merging.space_group
+    json_path, html_path = params.output.json, params.output.html
+    missing = missing_packages() if html_path is not None else ""
     with ExitStack() as outputs:
-        json = _open(outputs, params.output.json)
-        html = None if missing else _open(outputs, params.output.html)
-        before, after = load_integrated(inputs.reflections, inputs.experiments)
-        sides = [
-            make_side(
-                integrated,
-                params.intensity,
-                params.min_partiality,
-                None if group is libtbx.Auto else group,
-            )
-            for integrated in (before, after)
-        ]
-        truth = _truth(inputs.truth, params.truth.label, sides)
-        comparison = compare(*sides, options, truth)
-        unit = "scaled" if params.intensity == "scale" else "ADU"
-        sentences = findings(comparison, unit)
-        warned = warnings(comparison, before, after, params.intensity)
-        for role, path in _roles(before, after, inputs):
-            logger.info("%s: %s", role.capitalize(), path)
-        tables = comparison_tables(comparison, unit)
-        for table in tables:
-            text = tabulate(
-                table.rows,
-                table.header,
-                disable_numparse=True,
-                colalign=["left", *["right"] * (len(table.header) - 1)],
-            )
-            logger.info("\n%s\n%s", table.title, text)
-        logger.info("")
-        for sentence in sentences:
-            logger.info("%s", sentence)
-        for sentence in warned:
-            logger.warning("%s", sentence)
+        # opened first: a folder that cannot be written is found out before the work
+        json = _open(outputs, json_path)
+        html = None if missing else _open(outputs, html_path)
+        compared = compare_files(params, inputs)
+        log_comparison(compared)
         if json is not None:
-            record = comparison_record(
-                comparison,
-                before,
-                after,
-                None if inputs.truth is None else str(inputs.truth),
-                params.intensity,
-                unit,
-                options,
-                sentences,
-                warned,
-            )
-            json.write(as_json(record))
+            json.write(as_json(comparison_record(compared)))
         if html is not None:
-            page = comparison_page(
-                comparison,
-                tables,
-                sentences,
-                warned,
-                _roles(before, after, inputs),
-                unit,
-            )
-            html.write(page.encode())
-    if params.output.json is not None:
-        logger.info("Saving the figures to %s", params.output.json)
+            html.write(comparison_page(compared).encode())
+    if json is not None:
+        logger.info("Saving the figures to %s", json_path)
+    if html is not None:
+        logger.info("Saving the page to %s", html_path)
     if missing:
-        logger.warning("No page is written, because %s", missing)
-    elif params.output.html is not None:
-        logger.info("Saving the page to %s", params.output.html)
-
-
-def _roles(
-    before: Integrated, after: Integrated, inputs: Inputs
-) -> list[tuple[str, str]]:
-    """List what was compared."""
-    roles = [
-        ("before", f"{before.path}, {before.experiments_path}"),
-        ("after", f"{after.path}, {after.experiments_path}"),
-    ]
-    if inputs.truth is not None:
-        roles.append(("truth", str(inputs.truth)))
-    return roles
+        logger.warning("No page is written: %s", missing)
 
 
 @show_mail_handle_errors()
@@ -347,7 +330,7 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     )
     start(parser, options, params.output.log)
     try:
-        compare_files(params, inputs)
+        write_comparison(params, inputs)
     except OSError as error:
         raise Sorry(explain(error, "the files given")) from None
     except ValueError as error:

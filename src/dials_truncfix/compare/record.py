@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from dials_truncfix import __version__
-from dials_truncfix.compare.comparison import CompareOptions, Comparison, TruthFigures
+from dials_truncfix.compare.comparison import TruthFigures
 from dials_truncfix.compare.files import Integrated
+from dials_truncfix.compare.results import Compared
+from dials_truncfix.compare.words import findings, warnings
 
 #: Changes when the meaning of an entry does.
 SCHEMA = "dials.truncfix_compare/1"
 
 
-def comparison_record(
-    comparison: Comparison,
-    before: Integrated,
-    after: Integrated,
-    truth: str | None,
-    intensity: str,
-    unit: str,
-    options: CompareOptions,
-    sentences: Sequence[str],
-    warned: Sequence[str],
-) -> dict[str, Any]:
+def comparison_record(compared: Compared) -> dict[str, Any]:
     """Describe a comparison by plain values; what is not a number becomes None."""
+    comparison = compared.comparison
     record = {
         "schema": SCHEMA,
         "version": __version__,
-        "before": _files(before),
-        "after": _files(after),
-        "truth": truth,
-        "intensity": intensity,
-        "unit": unit,
-        "truth_unit": comparison.truth_unit if truth else None,
-        "options": asdict(options),
+        "before": _files(compared.before),
+        "after": _files(compared.after),
+        "truth": None if compared.truth is None else str(compared.truth),
+        "intensity": compared.intensity,
+        "unit": compared.unit,
+        "truth_unit": comparison.truth_unit if compared.truth else None,
+        "options": asdict(compared.options),
         "scale_of_after": comparison.scale,
         "shell_limits": comparison.limits.tolist(),
         "changes": [asdict(c) for c in comparison.changes],
@@ -45,8 +37,8 @@ def comparison_record(
         "merged_after": [asdict(m) for m in comparison.merged_after],
         "truth_before": _figures(comparison.truth_before),
         "truth_after": _figures(comparison.truth_after),
-        "findings": list(sentences),
-        "warnings": list(warned),
+        "findings": findings(compared),
+        "warnings": warnings(compared),
     }
     return dict(_finite(record))
 

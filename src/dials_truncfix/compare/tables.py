@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dials_truncfix.compare.agreement import Agreement
 from dials_truncfix.compare.comparison import Comparison, TruthFigures
+from dials_truncfix.compare.results import Compared
 
 
 @dataclass(frozen=True)
@@ -29,22 +30,10 @@ class Table:
     rows: list[list[str]]
 
 
-def comparison_tables(comparison: Comparison, unit: str) -> list[Table]:
-    """Arrange all figures.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        The figures.
-    unit : str
-        Unit of the intensities.
-
-    Returns
-    -------
-    list of Table
-        The last row of those in resolution shells is the whole range.
-    """
-    tables = [_change_table(comparison, unit), _merged_table(comparison)]
+def comparison_tables(compared: Compared) -> list[Table]:
+    """Arrange all figures; the last row of shells is the whole range."""
+    comparison = compared.comparison
+    tables = [_change_table(comparison, compared.unit), _merged_table(comparison)]
     before, after = comparison.truth_before, comparison.truth_after
     if before is not None and after is not None:
         tables.append(_truth_table(before, after))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dials_truncfix import compat
 from dials_truncfix.compare.comparison import Comparison
 from dials_truncfix.compare.files import Integrated
+from dials_truncfix.compare.results import Compared
 from dials_truncfix.compare.tables import bin_name, decimals
 
 #: Gains that differ by more make standard deviations of two kinds.
@@ -28,28 +29,16 @@ NO_TRUTH = (
 )
 
 
-def findings(comparison: Comparison, unit: str) -> list[str]:
-    """Say what changed, and what the truth says about it.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        The figures.
-    unit : str
-        Unit of the intensities.
-
-    Returns
-    -------
-    list of str
-        Sentences.
-    """
+def findings(compared: Compared) -> list[str]:
+    """Say in sentences what changed, and what the truth says about it."""
+    comparison = compared.comparison
     *shells, whole = comparison.changes
     places = decimals(comparison)
     sentences = [
         f"{whole.n_common} reflections are in both tables, {whole.n_only_before} only "
         f"before, {whole.n_only_after} only after. On average the intensities changed by "
         f"{whole.change:+.{places + 1}f} ± {whole.change_error:.{places + 1}f} "
-        f"({unit}), from a mean of {whole.mean_before:.{places}f}."
+        f"({compared.unit}), from a mean of {whole.mean_before:.{places}f}."
     ]
     outer = [c for c in shells[len(shells) // 2 :] if c.n_common > 1]
     if outer:
@@ -96,28 +85,12 @@ def _on_truth(comparison: Comparison) -> list[str]:
     return sentences
 
 
-def warnings(
-    comparison: Comparison, before: Integrated, after: Integrated, intensity: str
-) -> list[str]:
-    """List what makes a comparison less telling than it looks.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        The figures.
-    before, after : Integrated
-        What was compared.
-    intensity : str
-        Kind of intensity.
-
-    Returns
-    -------
-    list of str
-        Sentences; empty where there is nothing to warn of.
-    """
+def warnings(compared: Compared) -> list[str]:
+    """List what makes a comparison less telling than it looks, if anything."""
+    before, after = compared.before, compared.after
     result = []
     gains = [_gains(side) for side in (before, after)]
-    if intensity != "scale" and max(gains) > _GAIN_RATIO * min(gains):
+    if compared.intensity != "scale" and max(gains) > _GAIN_RATIO * min(gains):
         result.append(
             f"The gain was {gains[0]:.3g} before and {gains[1]:.3g} after: the standard "
             "deviations are of two kinds, and <I/σ> of the two cannot be compared. "
@@ -129,12 +102,13 @@ def warnings(
             f"{after.experiments_path} does not: before and after may have been given "
             "the wrong way round."
         )
-    if comparison.scale != 1.0:
+    scale = compared.comparison.scale
+    if scale != 1.0:
         result.append(
-            f"The scaled intensities after were multiplied by {comparison.scale:.4g} "
+            f"The scaled intensities after were multiplied by {scale:.4g} "
             "to bring strong reflections to the scale before."
         )
-    multiplicity = comparison.merged_after[-1].multiplicity
+    multiplicity = compared.comparison.merged_after[-1].multiplicity
     if multiplicity < _FEW_OBSERVATIONS:
         result.append(
             f"A merged reflection has {multiplicity:.2f} observations on average: CC½ "

@@ -10,9 +10,11 @@ import numpy as np
 from dials_truncfix.compare.agreement import Agreement
 from dials_truncfix.compare.comparison import Comparison, TruthFigures
 from dials_truncfix.compare.merging import MergedShell
+from dials_truncfix.compare.results import Compared
 from dials_truncfix.compare.shells import NAN
 from dials_truncfix.compare.tables import Table as TextTable
-from dials_truncfix.compare.tables import bin_name
+from dials_truncfix.compare.tables import bin_name, comparison_tables
+from dials_truncfix.compare.words import findings, warnings
 from dials_truncfix.report.page import (
     Content,
     Figure,
@@ -33,28 +35,13 @@ _FEWEST_TICKS = 4
 _UNCERTAIN = 0.15
 
 
-def comparison_page(
-    comparison: Comparison,
-    tables: Sequence[TextTable],
-    sentences: Sequence[str],
-    warned: Sequence[str],
-    files: Sequence[tuple[str, str]],
-    unit: str,
-) -> str:
+def comparison_page(compared: Compared) -> str:
     """Make the page.
 
     Parameters
     ----------
-    comparison : Comparison
-        The figures.
-    tables : sequence of compare.tables.Table
-        From `comparison_tables`.
-    sentences, warned : sequence of str
-        Findings and warnings.
-    files : sequence of (str, str)
-        What was compared: role and path.
-    unit : str
-        Unit of the intensities.
+    compared : Compared
+        The comparison.
 
     Returns
     -------
@@ -66,10 +53,12 @@ def comparison_page(
     ImportError
         Without jinja2 or plotly.
     """
-    words: list[Content] = [Notice(list(sentences), "plain")]
-    if warned:
-        words.insert(0, Notice(list(warned), "warning", "Before you compare"))
-    words.append(Table(["", "File"], [list(row) for row in files]))
+    comparison, unit = compared.comparison, compared.unit
+    sentences = findings(compared)
+    words: list[Content] = [Notice(sentences, "plain")]
+    if warned := warnings(compared):
+        words.insert(0, Notice(warned, "warning", "Before you compare"))
+    words.append(Table(["", "File"], compared.files))
     sections = [
         Section("What changed", words),
         Section(
@@ -110,7 +99,8 @@ def comparison_page(
                 ],
             )
         )
-    sections.append(Section("Tables", [_html_table(table) for table in tables], True))
+    tables = [_html_table(table) for table in comparison_tables(compared)]
+    sections.append(Section("Tables", tables, True))
     return render_page(
         "Integrated intensities before and after",
         sections,
