@@ -11,19 +11,12 @@ Usage: python benchmarks/demo.py --output FOLDER
 from __future__ import annotations
 
 import argparse
-import base64
-import io
 import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-import jinja2
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 from arms import ArmResult, import_arms, process_arms, simulate
 from comparison import comparison_rows
@@ -33,77 +26,59 @@ from dials.util import tabulate
 from dxtbx import flumpy
 from dxtbx.model.experiment_list import ExperimentList
 
+from dials_truncfix.report.page import Figure, Section, Table, render_page
+from dials_truncfix.report.palette import BLACK, BLUE, VERMILLION
+from dials_truncfix.report.resolution import resolution_axis
+
 PROTEINASE_K = ("P43212", "67.3,67.3,101,90,90,90")
-# Okabe and Ito's palette: told apart with any colour vision
-COLOURS = {"truncated": "#D55E00", "corrected": "#0072B2", "untruncated": "#000000"}
-MARKS = {"truncated": "s--", "corrected": "o-", "untruncated": "x:"}
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>dials.truncfix demonstration</title>
-<style>
-body {font: 16px/1.5 sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem}
-table {border-collapse: collapse; display: block; overflow-x: auto}
-td, th {padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ccc}
-td:first-child, th:first-child {text-align: left}
-img {max-width: 100%}
-pre {background: #f4f4f4; padding: .8rem; overflow-x: auto}
-</style>
-</head>
-<body>
-<h1>A truncated sweep, corrected, against the truth</h1>
-<p>{{ summary }}</p>
-<h2>Integrated intensities</h2>
-<table>
-<tr>{% for name in header %}<th scope="col">{{ name }}</th>{% endfor %}</tr>
-{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</table>
-<p>Slope: of integrated on true intensity. Bias: mean of integrated minus true
-intensity, electrons. z-sd: standard deviation of (integrated &minus; true)/&sigma;,
-1 if &sigma; is right.</p>
-{% for image, text in images %}<p><img src="data:image/png;base64,{{ image }}"
-alt="{{ text }}"></p>
-<p>{{ text }}</p>
-{% endfor %}
-<h2>What was run</h2>
-<pre>{% for command in commands %}{{ command }}
-{% endfor %}</pre>
-</body>
-</html>
-"""
+#: Colour, line and mark of each way of processing.
+STYLES = {
+    "truncated": (VERMILLION, "dash", "square"),
+    "corrected": (BLUE, "solid", "circle"),
+    "untruncated": (BLACK, "dot", "x"),
+}
 
 
-def slopes_figure(results: list[ArmResult]) -> tuple[str, str]:
+def slopes_figure(results: list[ArmResult]) -> Figure:
     """Draw the slope on truth against resolution."""
-    figure, axes = plt.subplots(figsize=(7, 4.2))
+    data, ends = [], [1.0, 0.0]
     for result in results:
+        colour, dash, symbol = STYLES[result.name]
         shells = result.by_resolution
         middle = [(1 / s.low**2 + 1 / s.high**2) / 2 for s in shells]
-        axes.plot(
-            middle,
-            [s.slope for s in shells],
-            MARKS[result.name],
-            color=COLOURS[result.name],
-            label=result.name,
+        ends = [min(ends[0], *middle), max(ends[1], *middle)]
+        data.append(
+            {
+                "x": middle,
+                "y": [s.slope for s in shells],
+                "mode": "lines+markers",
+                "line": {"color": colour, "dash": dash},
+                "marker": {"color": colour, "symbol": symbol, "size": 8},
+                "name": result.name,
+            }
         )
-    ticks = [4.0, 3.0, 2.5, 2.0, 1.8, 1.6]
-    axes.set_xticks([1 / d**2 for d in ticks], [f"{d:g}" for d in ticks])
-    axes.set_xlabel("resolution (Å)")
-    axes.set_ylabel("slope of integrated on true intensity")
-    axes.legend()
-    return _png(figure), (
-        "Truncation lowers weak intensities, most at high resolution; the correction "
-        "brings them back to what the untruncated images give."
+    layout = {
+        "xaxis": resolution_axis(*ends),
+        "yaxis": {"title": {"text": "slope of integrated on true intensity"}},
+    }
+    return Figure(
+        {"data": data, "layout": layout},
+        description="Slope of integrated on true intensity against resolution: "
+        + "; ".join(
+            f"{r.name} from {r.by_resolution[0].slope:.2f} to "
+            f"{r.by_resolution[-1].slope:.2f}"
+            for r in results
+        ),
+        title="Weak intensities at high resolution",
+        caption="Truncation lowers weak intensities, most at high resolution; the "
+        "correction brings them back to what the untruncated images give.",
     )
 
 
-def histogram_figure(folder: Path) -> tuple[str, str]:
-    """Draw the histogram of the outer half of the images in all three forms."""
-    figure, axes = plt.subplots(figsize=(7, 4.2))
+def histogram_figure(folder: Path) -> Figure:
+    """Draw the histogram of the corners of the images in all three forms."""
     bins = np.arange(-25.5, 41.5)
+    data: list[dict[str, Any]] = []
     for name, expt in (
         ("truncated", "imported.expt"),
         ("corrected", "truncfix.expt"),
@@ -117,29 +92,41 @@ def histogram_figure(folder: Path) -> tuple[str, str]:
             centre = (np.array(pixels.shape) - 1) / 2
             outer = np.hypot(slow - centre[0], fast - centre[1]) > centre[0]
             counts += np.histogram(pixels[outer], bins)[0]
-        axes.step(
-            bins[:-1] + 0.5,
-            counts,
-            where="mid",
-            color=COLOURS[name],
-            linestyle=":" if name == "untruncated" else "-",
-            label=name,
+        colour, dash, _ = STYLES[name]
+        data.append(
+            {
+                "x": bins[:-1] + 0.5,
+                "y": np.where(counts > 0, counts, np.nan),
+                "mode": "lines",
+                "line": {"color": colour, "dash": dash, "shape": "hvh"},
+                "name": name,
+            }
         )
-    axes.set_yscale("log")
-    axes.set_xlabel("pixel value (ADU)")
-    axes.set_ylabel("pixels in the corners")
-    axes.legend()
-    return _png(figure), (
-        "Histogram of the pixels in the corners of every eighth image. Truncation piles "
-        "all values below zero up at zero; the correction spreads them out again."
+    layout = {
+        "xaxis": {"title": {"text": "pixel value (ADU)"}},
+        "yaxis": {"title": {"text": "pixels in the corners"}, "type": "log"},
+    }
+    return Figure(
+        {"data": data, "layout": layout},
+        description="Histograms of the pixels in the corners: truncated, with a peak at "
+        "zero; corrected, which follows the untruncated one below zero too.",
+        title="Pixels in the corners",
+        caption="Every eighth image. Truncation piles all values below zero up at zero; "
+        "the correction spreads them out again.",
     )
 
 
-def _png(figure: plt.Figure) -> str:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110, bbox_inches="tight")
-    plt.close(figure)
-    return base64.b64encode(stream.getvalue()).decode()
+def commands(advice: list[str]) -> list[str]:
+    """List what a user would type for the same."""
+    return [
+        "dials.truncfix_simulate output.directory=simulated output.unclipped=True",
+        "dials.import " + " ".join(advice),
+        "dials.truncfix imported.expt output.directory=corrected",
+        "dials.find_spots truncfix.expt",
+        "dials.index truncfix.expt strong.refl space_group=P43212 "
+        "unit_cell=67.3,67.3,101,90,90,90 detector.fix=distance",
+        "dials.integrate indexed.expt indexed.refl",
+    ]
 
 
 def main() -> None:
@@ -168,25 +155,30 @@ def main() -> None:
     header, rows = comparison_rows(results)
     print(tabulate(rows, header))
 
-    page = jinja2.Environment(autoescape=True).from_string(PAGE)
-    text = page.render(
+    text = render_page(
+        "A truncated sweep, corrected, against the truth",
+        [
+            Section(
+                "Integrated intensities",
+                [
+                    Table(header, rows),
+                    "Slope: of integrated on true intensity. Bias: mean of integrated "
+                    "minus true intensity, electrons. z-sd: standard deviation of "
+                    "(integrated − true)/σ, 1 if σ is right.",
+                    slopes_figure(results),
+                    histogram_figure(folder),
+                ],
+            ),
+            Section(
+                "What was run", [Table(["Command"], [[c] for c in commands(advice)])]
+            ),
+        ],
         summary=(
             "A simulated sweep of proteinase K on a TVIPS TemCam-F416, which stores no "
             "negative values, was integrated by DIALS as recorded, corrected by "
-            "dials.truncfix, and as it was before truncation."
+            "dials.truncfix, and as it was before truncation. What the correction saw is "
+            "in dials.truncfix.html beside this page."
         ),
-        header=header,
-        rows=rows,
-        images=[slopes_figure(results), histogram_figure(folder)],
-        commands=[
-            "dials.truncfix_simulate output.directory=simulated output.unclipped=True",
-            "dials.import " + " ".join(advice),
-            "dials.truncfix imported.expt output.directory=corrected",
-            "dials.find_spots truncfix.expt",
-            "dials.index truncfix.expt strong.refl space_group=P43212 "
-            "unit_cell=67.3,67.3,101,90,90,90 detector.fix=distance",
-            "dials.integrate indexed.expt indexed.refl",
-        ],
     )
     (folder / "report.html").write_text(text)
     print(f"Saved {folder / 'report.html'}; all took {time.monotonic() - start:.0f} s")

@@ -16,7 +16,7 @@ def background(size=256, seed=2):
     return np.maximum(np.rint(image), 0).astype(np.int32), radius
 
 
-def with_spot(image, slow, fast, peak=25):
+def with_spot(image, slow, fast, peak=32):
     image = image.copy()
     image[slow - 1 : slow + 2, fast - 1 : fast + 2] += peak
     return image
@@ -108,7 +108,7 @@ def test_large_images_are_searched_in_part():
     image = np.random.default_rng(1).poisson(3.0, (1500, 1200)).astype(np.int32)
     radius = np.hypot(*(np.indices(image.shape) - np.array([750, 600])[:, None, None]))
     found = find_close_up(
-        with_spot(image, 1000, 100), np.ones(image.shape, bool), radius
+        with_spot(image, 1000, 100, 15), np.ones(image.shape, bool), radius
     )
     assert found.shows_spot
     assert abs(found.centre[0] - 1000) <= 2 and abs(found.centre[1] - 100) <= 2

@@ -6,6 +6,8 @@ import base64
 import gzip
 import json
 import re
+from configparser import ConfigParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,6 +115,22 @@ def test_anchors_lead_to_sections():
 
 def test_text_of_plots_is_escaped():
     assert plot_text('<a href="x">&') == '&lt;a href="x"&gt;&amp;'
+
+
+def test_every_template_is_installed():
+    """An editable installation would not notice that one is missing."""
+    root = Path(__file__).parents[2]
+    config = ConfigParser()
+    config.read(root / "setup.cfg")
+    patterns = config["options.package_data"]["dials_truncfix.report"].split()
+    folder = root / "src" / "dials_truncfix" / "report"
+    other = [
+        path.relative_to(folder)
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    ]
+    assert len(other) >= 3
+    assert all(any(path.match(pattern) for pattern in patterns) for path in other)
 
 
 def luminance(colour: str) -> float:

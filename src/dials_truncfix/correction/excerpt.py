@@ -22,7 +22,7 @@ _TILE = 3
 # Edge of the part of a large image in which a spot is looked for, pixels.
 _SEARCHED_SIDE = 1024
 # A spot stands out from the squares of its radius by this many of their deviations.
-_WEAKEST, _STRONGEST = 6.5, 25.0
+_WEAKEST, _STRONGEST = 8.0, 25.0
 # A single pixel that holds more of a square's excess is no spot.
 _LARGEST_SHARE = 0.5
 # Of the pixels: near the centre rings are short, and their deviations uncertain.
@@ -123,11 +123,14 @@ def _find(image: IntArray, mask: BoolArray, radius: FloatArray) -> CloseUp:
     mean = _average_of_four(tiles.mean)
     level = _average_of_four(tiles.level[tiles.ring])
     spread = _average_of_four(tiles.spread[tiles.ring]) / 2.0
+    centre = radius[_TILE::_TILE, _TILE::_TILE][: mean.shape[0], : mean.shape[1]]
+    is_outer = centre > np.quantile(radius[mask], _INNER_PART)
+    # in the corners rings are short, and chance makes some of them quiet
+    known = spread[is_outer & np.isfinite(spread)]
+    spread = np.maximum(spread, np.median(known) if known.size else 0.0)
     excess = np.nan_to_num(mean - level)
     strength = np.zeros_like(excess)
     np.divide(excess, spread, out=strength, where=spread > 0)
-    centre = radius[_TILE::_TILE, _TILE::_TILE]
-    centre = centre[: excess.shape[0], : excess.shape[1]]
 
     around = -(-_CLOSE_UP_SIDE // _TILE)
     alone = strength == ndimage.maximum_filter(strength, size=around, mode="nearest")
@@ -135,7 +138,7 @@ def _find(image: IntArray, mask: BoolArray, radius: FloatArray) -> CloseUp:
         ~np.isfinite(mean), size=around, mode="constant", cval=True
     )
     weak = alone & whole & (strength > _WEAKEST) & (strength < _STRONGEST)
-    weak &= centre > np.quantile(radius[mask], _INNER_PART)
+    weak &= is_outer
     places = np.argwhere(weak)
     farthest = np.argsort(-centre[weak], kind="stable")
     for slow, fast in places[farthest]:

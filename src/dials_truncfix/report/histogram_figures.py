@@ -27,6 +27,8 @@ _MOST_BARS = 100
 _LARGEST_ARRAY = 1 << 24
 # The deepest and the highest values hold this part of the pixels, and are left out.
 _LEFT_OUT = 5e-4
+# Words stand to the right of zero unless this side is so much shorter.
+_ROOM = 0.6
 # Shown beyond the range of the fit.
 _BEYOND = 1.7
 _KEY = (
@@ -124,8 +126,8 @@ def _figure(
             _line(x[fitted], fit[fitted], "solid"),
             _line(x[beyond], fit[beyond], "dot"),
         ]
-    # where there is more room for words
-    side = 1 if high >= -low else -1
+    # where there is room for words
+    side = 1 if high >= -_ROOM * low else -1
     layout = {
         "showlegend": False,
         "bargap": 0,

@@ -43,6 +43,17 @@ _HEADLINES = {
     VerdictClass.ZEROS_MASKED: "The format masks the zeros",
     VerdictClass.CANNOT_TELL: "It cannot be told whether the images were truncated",
 }
+_ASSIGNED = {
+    "random": "Every zero became a draw from the part of the distribution that was cut "
+    "off. Where a zero lies is known, what it had been is not: one by one the values "
+    "are random, on average they are right.",
+    "local": "Every zero became a draw from the part of the distribution that was cut "
+    "off, whose mean was found from the pixels around it. Where a zero lies is known, "
+    "what it had been is not: one by one the values are random, on average they are "
+    "right.",
+    "expected": "Every zero became the mean of the part of the distribution that was cut "
+    "off, rounded at random: on average right, but with too little scatter.",
+}
 _MOST_FILES = 12
 
 
@@ -180,9 +191,7 @@ def _figures(
             Section(
                 "Before and after",
                 [
-                    "Every zero became a draw from the part of the distribution that was "
-                    "cut off. Where a zero lies is known, what it had been is not: one "
-                    "by one the values are random, on average they are right.",
+                    _ASSIGNED[results.record["parameters"]["assign"]],
                     frames,
                     pieces,
                 ],
