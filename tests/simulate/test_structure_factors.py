@@ -80,6 +80,20 @@ def test_mtz_columns(tmp_path, symmetry, kind):
     assert np.allclose(read.data().as_numpy_array(), expected, rtol=1e-5)
 
 
+def test_friedel_mates_of_a_file_are_merged(tmp_path, symmetry):
+    """Anomalous data, as refinement programs write them, are one set of intensities."""
+    complete = symmetry.build_miller_set(anomalous_flag=True, d_min=5.0)
+    data = flex.double(complete.size(), 100.0)
+    stored = miller.array(complete, data, flex.double(complete.size(), 1.0))
+    stored.set_observation_type_xray_intensity()
+    stored.as_mtz_dataset(column_root_label="I").mtz_object().write(
+        str(tmp_path / "anomalous.mtz")
+    )
+    read = read_intensities(tmp_path / "anomalous.mtz", 5.0)
+    assert read.is_unique_set_under_symmetry()
+    assert set(look_up(read, complete.indices())) == {100.0}
+
+
 def test_coordinates_scatter_electrons(tmp_path):
     path = tmp_path / "model.pdb"
     path.write_text(PDB)
@@ -88,6 +102,8 @@ def test_coordinates_scatter_electrons(tmp_path):
     value = look_up(intensities, flex.miller_index([(1, 1, 0)]))[0]
     # in phase, electrons see f(0) of about 3.3 (C), 2.9 (N), 2.4 (O), X-rays 21 in all
     assert 0 < value < (8 * 8.7) ** 2
+    xray = read_intensities(path, 1.5, scattering="xray")
+    assert look_up(xray, flex.miller_index([(1, 1, 0)]))[0] > 4 * value
     damped = read_intensities(path, 1.5, b_extra=30.0)
     ratio = damped.data().as_numpy_array() / intensities.data().as_numpy_array()
     expected = np.exp(-15.0 * intensities.d_star_sq().data().as_numpy_array())
