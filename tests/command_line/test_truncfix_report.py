@@ -62,6 +62,13 @@ def test_no_report_when_none_is_wanted(recording, here):
     )
 
 
+def test_a_report_in_the_folder_of_the_images(recording, here):
+    expt = imported(recording, here)
+    options = ["output.directory=new/corrected", "output.html=new/corrected/a.html"]
+    run([str(expt), *SMALL, *options])
+    assert (here / "new" / "corrected" / "a.html").exists()
+
+
 def test_a_report_without_a_record(recording, here):
     run([str(imported(recording, here)), *WITH_REPORT, "output.json=None"])
     assert (here / "dials.truncfix.html").exists()

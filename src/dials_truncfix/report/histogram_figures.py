@@ -15,14 +15,21 @@ import numpy.typing as npt
 
 from dials_truncfix.io.packed import unpack_array
 from dials_truncfix.report.page import Figure, FigureGrid
-from dials_truncfix.report.palette import BLACK, ORANGE, SKY_BLUE, VERMILLION
+from dials_truncfix.report.palette import (
+    BLACK,
+    ORANGE,
+    SKY_BLUE,
+    VERMILLION,
+    VERMILLION_TEXT,
+)
 from dials_truncfix.report.resolution import shell_name
 from dials_truncfix.report.sweep_results import RingSeries
 from dials_truncfix.sweep.illustrations import HistogramRecord
 
 Array = npt.NDArray[np.float64]
 
-_MOST_FIGURES = 12
+#: Regions that are drawn.
+MOST_FIGURES = 12
 _MOST_BARS = 100
 _LARGEST_ARRAY = 1 << 24
 # The deepest and the highest values hold this part of the pixels, and are left out.
@@ -69,7 +76,7 @@ def histogram_figures(histograms: HistogramRecord, rings: RingSeries) -> FigureG
         n == len(histograms.n_pixels) == len(histograms.i_max)
     ):
         raise ValueError("the histograms differ in size")
-    shown = np.unique(np.linspace(0, n - 1, min(n, _MOST_FIGURES)).round().astype(int))
+    shown = np.unique(np.linspace(0, n - 1, min(n, MOST_FIGURES)).round().astype(int))
     figures = [
         _figure(
             int(k),
@@ -149,7 +156,7 @@ def _figure(
                 "xshift": 5 * side,
                 "align": "left" if side > 0 else "right",
                 "showarrow": False,
-                "font": {"color": VERMILLION, "size": 12},
+                "font": {"color": VERMILLION_TEXT, "size": 12},
             }
         ],
     }

@@ -19,6 +19,8 @@ BLUE = "#0072B2"
 VERMILLION = "#D55E00"
 PURPLE = "#CC79A7"
 GREY = "#767676"
+#: Vermillion for small letters, which need more contrast than areas.
+VERMILLION_TEXT = "#A84A00"
 
 #: In the order in which curves of equal standing take them.
 CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK)

@@ -10,7 +10,7 @@ import numpy as np
 
 from dials_truncfix.correction.verdict import VerdictClass
 from dials_truncfix.report.cautions import cautions
-from dials_truncfix.report.histogram_figures import histogram_figures
+from dials_truncfix.report.histogram_figures import MOST_FIGURES, histogram_figures
 from dials_truncfix.report.noise_section import noise_section
 from dials_truncfix.report.page import Content, Notice, Section, Table, render_page
 from dials_truncfix.report.picture_figures import picture_figures
@@ -54,6 +54,11 @@ _ASSIGNED = {
     "expected": "Every zero became the mean of the part of the distribution that was cut "
     "off, rounded at random: on average right, but with too little scatter.",
 }
+_POOLED = {
+    "image": "single images",
+    "block": "blocks of images",
+    "sweep": "all images together",
+}
 _MOST_FILES = 12
 
 
@@ -88,10 +93,9 @@ def truncfix_page(record: Mapping[str, Any], name: str = "dials.truncfix.json") 
 
 def _title(results: SweepResults) -> str:
     files = results.record["source"]["files"]
-    first = _file_name(files[0]) if files else "a sweep"
-    if results.rings is None:
-        return f"Verdict on {first}"
-    return f"Correction of {first}"
+    names = [_file_name(file) for file in (*files[:1], *files[1:][-1:])]
+    what = " to ".join(names) or "a sweep"
+    return f"{'Verdict on' if results.rings is None else 'Correction of'} {what}"
 
 
 def _file_name(file: Mapping[str, Any]) -> str:
@@ -162,7 +166,7 @@ def _verdict(results: SweepResults) -> Section:
             )
         )
     if results.rings is not None:
-        content.append(Table(["Written to the experiments", ""], _written(results)))
+        content.append(Table(["What was written", ""], _written(results)))
     return Section("Verdict", content)
 
 
@@ -178,6 +182,11 @@ def _written(results: SweepResults) -> list[list[str]]:
     if record.get("offset"):
         rows.append(["Offset of every stored pixel", f"{record['offset']} ADU"])
     rows.append(["Seed of the draws", str(record["seed"])])
+    draws = record.get("replicates") or []
+    if draws:
+        rows.append(["Images", str(draws[0]["images"])])
+    if len(draws) > 1:
+        rows.append(["Draws", f"{len(draws)}, of which this page shows the first"])
     return rows
 
 
@@ -199,6 +208,13 @@ def _figures(
         )
     if illustrations.histograms is not None:
         images = illustrations.histograms.images
+        fitted = _POOLED[results.record["parameters"]["histograms"]]
+        n_regions = len(illustrations.histograms.d_limits)
+        some = (
+            f" {MOST_FIGURES} of {n_regions} are shown."
+            if n_regions > MOST_FIGURES
+            else ""
+        )
         which = (
             f"image {images[0]}"
             if len(images) == 1
@@ -210,9 +226,9 @@ def _figures(
                 [
                     f"The low counts of {which}. The line was fitted to the bars above "
                     "zero and to the number of zeros; the orange bars should fill it "
-                    "up below zero. rmsd and χ² are those of the fits of single images, "
+                    f"up below zero. rmsd and χ² are those of the fits of {fitted}, "
                     "averaged over the sweep: χ² is 1 where bars and line differ by "
-                    "chance only.",
+                    f"chance only.{some}",
                     histogram_figures(illustrations.histograms, rings),
                 ],
             )
