@@ -59,7 +59,7 @@ def slopes_figure(results: list[ArmResult]) -> Figure:
         )
     layout = {
         "xaxis": resolution_axis(*ends),
-        "yaxis": {"title": {"text": "slope of integrated on true intensity"}},
+        "yaxis": {"title": {"text": "slope on true intensity"}},
     }
     return Figure(
         {"data": data, "layout": layout},
