@@ -9,7 +9,7 @@ import os
 import numpy as np
 import pytest
 
-from dials_truncfix.report.sweep_figures import thinned
+from dials_truncfix.report.image_axis import thinned
 from dials_truncfix.report.sweep_results import read_record, sweep_results
 
 

@@ -81,3 +81,30 @@ def shell_name(inner: float, outer: float) -> str:
     """Name a shell by its limits, Å; so close to the beam that d says nothing, "beam"."""
     first = f"{inner:.2f}" if np.isfinite(inner) and inner < 100 else "beam"
     return f"{first}–{outer:.2f} Å"
+
+
+def annuli_axis(d_limits: Array) -> dict[str, Any]:
+    """Describe the axis over all annuli, given their limits (n, 2), Å."""
+    low, high = inverse_square(d_limits[[0, -1], [0, 1]])
+    return resolution_axis(float(low), float(high))
+
+
+def annulus_names(d_limits: Array) -> list[str]:
+    """Name annuli by their numbers and limits (n, 2), Å."""
+    return [
+        f"annulus {k + 1}, {shell_name(*limits)}" for k, limits in enumerate(d_limits)
+    ]
+
+
+def first_and_last(
+    values: Array, unit: str, names: Sequence[str], digits: int = 1
+) -> str:
+    """Tell the first and the last known value in words, for those who see no figure."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not known.size:
+        return "unknown"
+    words = [
+        f"{values[k]:.{digits}f} {unit} in {names[k]}"
+        for k in dict.fromkeys((known[0], known[-1]))
+    ]
+    return " to ".join(words)

@@ -9,18 +9,14 @@ from typing import Any
 import numpy as np
 
 from dials_truncfix.correction.verdict import VerdictClass
+from dials_truncfix.report.bias_figure import BOX, bias_figure
 from dials_truncfix.report.cautions import cautions
+from dials_truncfix.report.drift_figures import drift_figures
 from dials_truncfix.report.histogram_figures import MOST_FIGURES, histogram_figures
 from dials_truncfix.report.noise_section import noise_section
 from dials_truncfix.report.page import Content, Notice, Section, Table, render_page
 from dials_truncfix.report.picture_figures import picture_figures
 from dials_truncfix.report.resolution import shell_name
-from dials_truncfix.report.sweep_figures import (
-    BOX,
-    bias_figure,
-    drift_figures,
-    zero_figures,
-)
 from dials_truncfix.report.sweep_results import (
     RingSeries,
     SweepResults,
@@ -28,6 +24,7 @@ from dials_truncfix.report.sweep_results import (
     sweep_results,
 )
 from dials_truncfix.report.verdict_figures import verdict_figures
+from dials_truncfix.report.zero_figures import zero_figures
 from dials_truncfix.sweep.illustrations import Illustrations
 from dials_truncfix.sweep.summary import REMEDIES
 
