@@ -195,27 +195,27 @@ def _joined(
     loaded: Sequence[Integrated],
 ) -> tuple[ExperimentList, flex.reflection_table]:
     """Put all files together, with identifiers that differ."""
-    experiments = ExperimentList()
     tables: list[flex.reflection_table] = []
+    models: list[Any] = []
     for given in loaded:
-        first = len(experiments)
-        experiments.extend(given.experiments)
         table = flex.reflection_table()
         for name in given.table.keys():
             # pixels of spots are large, and nothing here needs them
             if name != "shoebox":
                 table[name] = given.table[name]
-        table["id"] = table["id"] + first
-        if first and len(identical := set(tables[0].keys()) ^ set(table.keys())):
-            for name in identical:
+        table["id"] = flumpy.from_numpy(_positions(given, len(models)))
+        if tables:
+            for name in set(tables[0].keys()) ^ set(table.keys()):
                 for each in (*tables, table):
                     if name in each:
                         del each[name]
         tables.append(table)
-    identifiers = list(experiments.identifiers())
-    if "" in identifiers or len(set(identifiers)) < len(identifiers):
-        for number, experiment in enumerate(experiments):
+        models.extend(given.experiments)
+    names = [experiment.identifier for experiment in models]
+    if "" in names or len(set(names)) < len(names):
+        for number, experiment in enumerate(models):
             experiment.identifier = f"lattice-{number}"
+    experiments = ExperimentList(models)
     joined = tables[0]
     for table in tables[1:]:
         joined.extend(table)
@@ -224,6 +224,18 @@ def _joined(
     for number, experiment in enumerate(experiments):
         joined.experiment_identifiers()[number] = experiment.identifier
     return experiments, joined
+
+
+def _positions(given: Integrated, first: int) -> npt.NDArray[np.int32]:
+    """Position among all experiments of each reflection; -1 without one."""
+    ids = flumpy.to_numpy(given.table["id"])
+    place = np.arange(len(given.experiments), dtype=np.int32)
+    known = list(given.experiments.identifiers())
+    for number, name in dict(given.table.experiment_identifiers()).items():
+        # tables may name their experiments in another order
+        if name and name in known:
+            place[number] = known.index(name)
+    return np.where(ids >= 0, place[ids] + first, -1).astype(np.int32)
 
 
 def _common_symmetry(
