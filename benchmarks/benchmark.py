@@ -1,7 +1,7 @@
-"""Run the benchmarks one after the other: fits, background, speed, intensities.
+"""Run the benchmarks one after the other.
 
 Usage: python benchmarks/benchmark.py [fit_accuracy] [truncation_table] [speed]
-       [intensities]
+       [intensities] [postrefinement]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ TITLES = {
     "truncation_table": "Background of corrected images against known truth",
     "speed": "CPU time and memory",
     "intensities": "Intensities integrated by DIALS against known truth",
+    "postrefinement": "Postrefinement against known truth, and beside its peers",
 }
 
 

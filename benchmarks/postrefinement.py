@@ -19,6 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+# threads of a linear algebra library would count as CPU time, and win nothing
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 from postrefinement_peers import (
     Answer,
@@ -503,7 +506,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lattices", type=int, default=200)
     parser.add_argument("--peers", type=int, default=40, help="lattices for the others")
-    parser.add_argument("--data", type=Path, help="folder with real data")
+    named = os.environ.get("DIALS_TRUNCFIX_TEST_DATA")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=None if named is None else Path(named),
+        help="folder with real data; else that of the tests",
+    )
     args = parser.parse_args()
     derivatives()
     agreement(args.peers)
@@ -516,6 +525,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # threads of a linear algebra library would count as CPU time and win nothing
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     main()
