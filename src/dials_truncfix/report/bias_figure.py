@@ -23,10 +23,7 @@ BOX = 13
 
 def bias_figure(results: SweepResults, rings: RingSeries) -> Figure:
     """Draw by how much truncation lowers the intensity of a strong spot."""
-    lift = -rings.p_nonpositive * rings.mean_nonpositive
-    known = np.isfinite(lift)
-    mean = np.where(known, lift, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    bias = -(BOX**2) * np.where(known.any(axis=0), mean, np.nan)
+    bias = -(BOX**2) * rings.average("lift")
     gain, what = _electrons(results.record)
     x, names = middle_of(rings.d_limits), annulus_names(rings.d_limits)
     electrons = bias / gain

@@ -76,6 +76,11 @@ class RingSeries:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(self.n_zero / self.n_pixels)
 
+    @property
+    def lift(self) -> Array:
+        """How far truncation raised the mean of the pixels, ADU."""
+        return -self.p_nonpositive * self.mean_nonpositive
+
     def average(self, name: str) -> Array:
         """Average one of the arrays over the images, (n_rings,)."""
         values = getattr(self, name)

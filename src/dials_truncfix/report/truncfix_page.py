@@ -143,7 +143,7 @@ def _verdict(results: SweepResults) -> Section:
     sentences = [sentence]
     if results.rings is None and kind is VerdictClass.TRUNCATED:
         sentences.append("dials.truncfix would correct these images.")
-    elif results.rings is None:
+    elif results.rings is None and kind is not VerdictClass.NO_ZEROS:
         sentences.append(REMEDIES[kind])
     content: list[Content] = [
         Notice([" ".join(sentences)], level, _HEADLINES[kind]),
@@ -162,7 +162,7 @@ def _verdict(results: SweepResults) -> Section:
                 "Nothing calls for attention",
             )
         )
-    if results.rings is not None:
+    if "gain" in results.record:
         content.append(Table(["What was written", ""], _written(results)))
     return Section("Verdict", content)
 
@@ -235,9 +235,9 @@ def _figures(
         Section(
             "What truncation did to intensities",
             [
-                "Zeros in place of negative values lift the background. Every "
-                "intensity loses the lift times the number of its pixels, and weak "
-                "ones at high resolution lose most of what they have.",
+                "Zeros in place of negative values lift the background. Strong and weak "
+                "intensities lose about as much, the lift times the number of their "
+                "pixels: weak ones at high resolution lose the largest part.",
                 bias_figure(results, rings),
             ],
         ),
@@ -251,9 +251,8 @@ def _numbers(rings: RingSeries) -> Section:
     with np.errstate(invalid="ignore", divide="ignore"):
         zeros = 100 * rings.n_zero.sum(axis=0) / rings.n_pixels.sum(axis=0)
     n_images = len(rings.n_pixels)
-    lift = -rings.average("p_nonpositive") * rings.average("mean_nonpositive")
     columns = {name: rings.average(name) for name in (
-        "p_nonpositive", "mean", "sd", "mean_nonpositive", "rmsd", "chi_square",
+        "p_nonpositive", "mean", "sd", "mean_nonpositive", "lift", "rmsd", "chi_square",
     )}  # fmt: skip
     rows = [
         [
@@ -269,7 +268,7 @@ def _numbers(rings: RingSeries) -> Section:
             _number(columns["mean"][k], 2),
             _number(columns["sd"][k], 2),
             _number(columns["mean_nonpositive"][k], 2),
-            _number(-(BOX**2) * lift[k], 0),
+            _number(-(BOX**2) * columns["lift"][k], 0),
             _number(columns["rmsd"][k], 1),
             _number(columns["chi_square"][k], 2),
         ]
