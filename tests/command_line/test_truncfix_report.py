@@ -172,4 +172,7 @@ def test_reports_of_other_corrections(recording, here, options):
 def test_a_sweep_without_zeros(here):
     bright = record(here / "movie", true_frames(2, level=60.0) + 1)
     run([str(imported(bright, here)), *WITH_REPORT])
-    assert "There are no zeros to correct" in (here / "dials.truncfix.html").read_text()
+    page = (here / "dials.truncfix.html").read_text()
+    assert "There are no zeros to correct" in page
+    assert "truncfix_#####.cbf" in page
+    assert 'class="drawing"' not in page

@@ -26,10 +26,10 @@ def verdict_figures(verdict: Mapping[str, Any]) -> FigureGrid | None:
     Returns
     -------
     FigureGrid or None
-        None where no pixel was measured.
+        None where no pixel is zero.
     """
     regions = verdict.get("regions") or []
-    if not regions:
+    if not any(region["n_zero"] for region in regions):
         return None
     # the darkest one that allows a prediction
     shown = next((i for i, r in enumerate(regions) if np.isfinite(_predicted(r))), 0)
