@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dials_truncfix.io.staging import output_folder, staging_folder
+from dials_truncfix.io.staging import output_folder, staged_files, staging_folder
 
 
 def test_files_appear_when_all_went_well(tmp_path):
@@ -47,3 +47,19 @@ def test_a_folder_that_was_made_goes_with_an_exception_unless_it_is_used(tmp_pat
         (tmp_path / "new" / "a").write_text("1")
         raise OSError
     assert [p.name for p in tmp_path.rglob("*")] == ["new", "a"]
+
+
+def test_several_files_appear_together_or_not_at_all(tmp_path):
+    paths = [tmp_path / "a.json", tmp_path / "b.mtz"]
+    paths[0].write_text("old")
+    with pytest.raises(RuntimeError):
+        with staged_files(paths) as staged:
+            staged[0].write_text("new")
+            raise RuntimeError
+    assert paths[0].read_text() == "old"
+    with staged_files(paths) as staged:
+        assert [path.suffix for path in staged] == [".json", ".mtz"]
+        for path in staged:
+            path.write_text("new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.mtz"]
+    assert all(path.read_text() == "new" for path in paths)
