@@ -34,8 +34,10 @@ class SweepCorrelation:
         Of direct neighbours.
     box_variance : float
         Variance of sums over 13 × 13 pixels over that of independent pixels.
+    level : ndarray, shape (n_classes,), float64
+        Mean of the pixels of dark to bright parts of the images, ADU.
     by_brightness : ndarray, shape (n_classes,), float64
-        Correlation of direct neighbours in the dark to the bright parts of one image.
+        Correlation of direct neighbours there.
     """
 
     n_images: int
@@ -46,6 +48,7 @@ class SweepCorrelation:
     neighbour: float
     neighbour_sd: float
     box_variance: float
+    level: Array
     by_brightness: Array
 
     @property
@@ -84,7 +87,9 @@ def summarise_correlations(
     else:
         sd = np.sqrt((within**2).sum(axis=0)) / len(images)
         neighbour_sd = sd[direct].mean()
-    middle = images[len(images) // 2]
+    n_classes = len(images[len(images) // 2].level)
+    alike = [image for image in images if len(image.level) == n_classes]
+    by_class = np.mean([image.by_class for image in alike], axis=0)
     return SweepCorrelation(
         n_images=len(images),
         n_significant=sum(image.significant for image in images),
@@ -94,7 +99,8 @@ def summarise_correlations(
         neighbour=float(neighbours.mean()),
         neighbour_sd=float(neighbour_sd),
         box_variance=box_variance(lags, mean),
-        by_brightness=middle.by_class[:, direct].mean(axis=1),
+        level=np.mean([image.level for image in alike], axis=0),
+        by_brightness=by_class[:, direct].mean(axis=1),
     )
 
 

@@ -56,6 +56,8 @@ class Scores:
         A pixel is recorded as zero if its score lies below.
     brightness : ndarray, shape (n_groups,), uint8
         Class of similarly bright groups, from dark to bright.
+    level : ndarray, shape (n_classes,), float64
+        Mean of what ordered the nodes, over the pixels of each class.
     odd : ndarray, shape (ny, nx), bool
         True in spots, shadows and other places that are brighter or darker than noise
         makes them. Scores there do not say how the noise happens to be.
@@ -66,6 +68,7 @@ class Scores:
     group: npt.NDArray[np.uint8]
     threshold: npt.NDArray[np.float64]
     brightness: npt.NDArray[np.uint8]
+    level: npt.NDArray[np.float64]
     odd: BoolArray
 
     @property
@@ -99,7 +102,8 @@ def normal_scores(
     -------
     Scores
     """
-    group = _groups(eligible, node, expected)
+    group_of_node, of_node = _groups(eligible, node, expected)
+    group = np.asarray(group_of_node[np.minimum(node, len(expected) - 1)])
     histogram = _histograms(image, eligible, group)
     n_pixels = histogram.sum(axis=1)
     total = np.maximum(n_pixels, 1)[:, None]
@@ -111,13 +115,17 @@ def normal_scores(
     table = ndtri(middle)
     table[:, 0] = mean_score_below(threshold)
     np.clip(table, -_LARGEST_SCORE, _LARGEST_SCORE, out=table)
+    brightness = cut_evenly(n_pixels, _PIXELS_OF_A_CLASS, _MOST_CLASSES)
+    of_class = np.bincount(brightness[group_of_node], of_node)
+    level = np.bincount(brightness[group_of_node], of_node * expected)
     score = _look_up(table.astype(np.float32), image, eligible, group)
     return Scores(
         score=score,
         eligible=eligible,
         group=group,
         threshold=threshold,
-        brightness=cut_evenly(n_pixels, _PIXELS_OF_A_CLASS, _MOST_CLASSES),
+        brightness=brightness,
+        level=level / np.maximum(of_class, 1),
         odd=_odd(score, eligible),
     )
 
@@ -132,13 +140,13 @@ def _groups(
     eligible: BoolArray,
     node: npt.NDArray[np.unsignedinteger[Any]],
     expected: npt.NDArray[np.float64],
-) -> npt.NDArray[np.uint8]:
-    """Join the nodes to groups of similar brightness, shape (ny, nx)."""
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Join nodes of similar brightness; group and number of pixels of each node."""
     n_pixels = np.bincount(node[eligible], minlength=len(expected))
     order = np.argsort(expected, kind="stable")
     group = np.empty(len(order), dtype=np.uint8)
     group[order] = cut_evenly(n_pixels[order], _PIXELS_OF_A_GROUP, _MOST_GROUPS)
-    return np.asarray(group[np.minimum(node, len(order) - 1)])
+    return group, n_pixels
 
 
 def _histograms(

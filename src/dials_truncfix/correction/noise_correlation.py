@@ -12,11 +12,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 from scipy.special import ndtri
 from scipy.stats import ttest_1samp
 
 from dials_truncfix.correction.bivariate_normal import rectangle_probabilities
+from dials_truncfix.correction.flat_tiles import (
+    N_PARTS,
+    FlatTiles,
+    Lag,
+    flat_tiles,
+    pairs,
+)
 from dials_truncfix.correction.latent_scores import Scores
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -24,24 +30,18 @@ Array = npt.NDArray[np.float64]
 
 #: Pixels farther apart than this are taken to be correlated through others only.
 REACH = 3
-# At these distances only a background that the fits do not follow correlates pixels.
-_FAR = tuple(
+#: At these distances only a background that the fits do not follow correlates pixels.
+FAR = tuple(
     (slow, sign * fast) for slow in (6, 7, 8) for fast in (6, 7, 8) for sign in (1, -1)
 )
-_TILE = 16
-_MOST_TILES = 2500
-# Pixels so near to a spot or shadow may belong to it.
-_HALO = 4
-_SMALLEST_SHARE = 0.4
 # Pairs with a score above the last limit are left out: spots that were not seen.
 _LIMITS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.65)
 _N_CATEGORIES = len(_LIMITS) + 2
-_N_PARTS = 8
 _GRID = np.tanh(np.linspace(-0.9, 2.0, 88))
 _CHANCE = 1e-3
 
 
-def half_plane(reach: int) -> list[tuple[int, int]]:
+def half_plane(reach: int) -> list[Lag]:
     """Lags (slow, fast) up to a reach, one of each pair of opposite ones."""
     return [
         (slow, fast)
@@ -65,6 +65,8 @@ class NoiseCorrelation:
     by_class : ndarray, shape (n_classes, n_lags), float64
         Correlation of each class of brightness, drawn towards a multiple of the
         pooled one as far as it differs by chance.
+    level : ndarray, shape (n_classes,), float64
+        Brightness of the classes: mean of what ordered the nodes of the scores.
     significant : bool
         Whether independent noise would hardly look like this.
     n_pairs : int
@@ -75,6 +77,7 @@ class NoiseCorrelation:
     pooled: Array
     pooled_sd: Array
     by_class: Array
+    level: Array
     significant: bool
     n_pairs: int
 
@@ -103,15 +106,15 @@ def measure_correlation(image: IntArray, scores: Scores) -> NoiseCorrelation | N
     ----------
     Olsson, U. (1979). Psychometrika 44, 443-460, doi:10.1007/BF02296207.
     """
-    category, brightness = _categories(image, scores)
-    if len(category) < _N_PARTS:
+    tiles = flat_tiles(scores)
+    if len(tiles) < N_PARTS:
         return None
     near = half_plane(REACH)
-    counts = _cross_tables(category, brightness, [*near, *_FAR], scores.n_classes)
+    counts = _cross_tables(tiles, image, scores, [*near, *FAR])
     # each part of each class of brightness, for their scatter
     each = _maximum(_log_likelihoods(counts))
     classes = _maximum(_log_likelihoods(counts.sum(axis=0, keepdims=True)))[0]
-    common = _more_than_chance(each[..., len(near) :].mean(axis=2))[:, None]
+    common = more_than_chance(each[..., len(near) :].mean(axis=2))[:, None]
     each, classes = (
         (correlation[..., : len(near)] - common) / (1.0 - common)
         for correlation in (each, classes)
@@ -124,8 +127,9 @@ def measure_correlation(image: IntArray, scores: Scores) -> NoiseCorrelation | N
     return NoiseCorrelation(
         lags=np.array(near),
         pooled=pooled,
-        pooled_sd=parts.std(axis=0, ddof=1) / np.sqrt(_N_PARTS),
-        by_class=_shrink(classes, each.var(axis=0, ddof=1) / _N_PARTS, pooled),
+        pooled_sd=parts.std(axis=0, ddof=1) / np.sqrt(N_PARTS),
+        by_class=_shrink(classes, each.var(axis=0, ddof=1) / N_PARTS, pooled),
+        level=scores.level,
         significant=any(
             ttest_1samp(parts[:, some].mean(axis=1), 0.0).pvalue < _CHANCE
             for some in (direct, slice(None))
@@ -134,7 +138,7 @@ def measure_correlation(image: IntArray, scores: Scores) -> NoiseCorrelation | N
     )
 
 
-def _more_than_chance(parts: Array) -> Array:
+def more_than_chance(parts: Array) -> Array:
     """Average parts, shape (n_parts, n), drawn to 0 as far as they scatter, (n,)."""
     square = parts.mean(axis=0) ** 2
     chance = parts.var(axis=0, ddof=1) / len(parts)
@@ -142,50 +146,8 @@ def _more_than_chance(parts: Array) -> Array:
     return np.asarray(real * parts.mean(axis=0))
 
 
-def _categories(
-    image: IntArray, scores: Scores
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """
-    Categories and classes of brightness of the pixels of some tiles.
-
-    Returns
-    -------
-    category : ndarray, shape (n_tiles, 16, 16), uint8
-        0 for a zero, the last one for pixels that take no part.
-    brightness : ndarray, shape (n_tiles, 16, 16), uint8
-        Class of brightness.
-    """
-    away = ndimage.maximum_filter(scores.odd, 2 * _HALO + 1, mode="constant")
-    use = _tiled(scores.eligible & ~away)
-    chosen = np.flatnonzero(use.any(axis=(1, 3)))
-    if use.sum() < _SMALLEST_SHARE * np.count_nonzero(scores.eligible):
-        # what is left where so much is odd is no fair sample
-        chosen = chosen[:0]
-    chosen = chosen[:: -(-max(len(chosen), 1) // _MOST_TILES)]
-    row, column = np.divmod(chosen, use.shape[2])
-
-    def cut(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.asarray(_tiled(pixels).swapaxes(1, 2)[row, column])
-
-    category = np.searchsorted(_LIMITS, cut(scores.score)).astype(np.uint8)
-    category += 1
-    category[cut(image) <= 0] = 0
-    category[~use.swapaxes(1, 2)[row, column]] = _N_CATEGORIES
-    return category, scores.brightness[cut(scores.group)]
-
-
-def _tiled(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Cut an image into whole tiles, shape (n_slow, 16, n_fast, 16)."""
-    n_slow, n_fast = (n // _TILE for n in pixels.shape)
-    whole = pixels[: n_slow * _TILE, : n_fast * _TILE]
-    return whole.reshape(n_slow, _TILE, n_fast, _TILE)
-
-
 def _cross_tables(
-    category: npt.NDArray[np.uint8],
-    brightness: npt.NDArray[np.uint8],
-    lags: list[tuple[int, int]],
-    n_classes: int,
+    tiles: FlatTiles, image: IntArray, scores: Scores, lags: list[Lag]
 ) -> npt.NDArray[np.int64]:
     """
     Cross-tabulate the categories of pairs of pixels.
@@ -193,18 +155,19 @@ def _cross_tables(
     Returns
     -------
     ndarray, shape (n_parts, n_classes, n_lags, n_categories, n_categories), int64
-        The tiles are dealt out to the parts in turn; a pair has the brightness of its
-        first pixel.
+        Category 0 are the zeros; a pair has the brightness of its first pixel.
     """
+    category = np.searchsorted(_LIMITS, tiles.cut(scores.score)).astype(np.uint8)
+    category += 1
+    category[tiles.cut(image) <= 0] = 0
+    category[~tiles.use] = _N_CATEGORIES
     width = _N_CATEGORIES + 1
-    shape = (_N_PARTS, n_classes, width, width)
-    part = (np.arange(len(category)) % _N_PARTS).astype(np.intp)
-    first = (part[:, None, None] * n_classes + brightness) * width + category
-    first *= width
+    shape = (N_PARTS, scores.n_classes, width, width)
+    first = tiles.part[:, None, None] * scores.n_classes
+    first = first + scores.brightness[tiles.cut(scores.group)]
+    first = (first * width + category) * width
     tables = []
-    for slow, fast in lags:
-        here = np.s_[:, : _TILE - slow, max(0, -fast) : _TILE - max(0, fast)]
-        there = np.s_[:, slow:, max(0, fast) : _TILE + min(0, fast)]
+    for here, there in pairs(lags):
         entry = (first[here] + category[there]).ravel()
         tables.append(np.bincount(entry, minlength=int(np.prod(shape))))
     counts = np.stack(tables).reshape(len(lags), *shape)

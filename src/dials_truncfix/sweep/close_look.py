@@ -16,6 +16,7 @@ from dials_truncfix.correction.excerpt import find_close_up, small_picture
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.gain import NoiseProfile, noise_profile
 from dials_truncfix.correction.noise_correlation import NoiseCorrelation
+from dials_truncfix.correction.noise_covariance import NoiseCovariance, noise_covariance
 from dials_truncfix.correction.pixel_law import noise_correlation, regional_law
 from dials_truncfix.correction.regions import Regions, RegionTable
 from dials_truncfix.correction.scattering import d_spacing
@@ -97,6 +98,8 @@ class CloseLook:
         Where it was wanted.
     correlation : NoiseCorrelation or None
         Of neighbouring pixels, where draws are correlated, else with the picture.
+    covariance : NoiseCovariance or None
+        Where the correlation is more than chance, what comes of it.
     """
 
     index: int
@@ -106,6 +109,7 @@ class CloseLook:
     counts: ValueCounts
     picture: BeforeAndAfter | None
     correlation: NoiseCorrelation | None = None
+    covariance: NoiseCovariance | None = None
 
 
 def look_closely(task: LookTask) -> CloseLook:
@@ -117,6 +121,7 @@ def look_closely(task: LookTask) -> CloseLook:
     # expected values have too little noise to tell the gain
     drawn = corrected_pixels(*image, assign="random")
     written = drawn if work.options.assign == "random" else corrected_pixels(*image)
+    correlation, covariance = _correlation(work, frame, regions, task, drawn)
     return CloseLook(
         index=task.index,
         noise=noise_profile(drawn, regions.labels >= 0, work.radius),
@@ -124,19 +129,23 @@ def look_closely(task: LookTask) -> CloseLook:
         d_limits=work.d_limits(regions.table),
         counts=count_values(frame.pixels, written, regions.labels, task.fits),
         picture=_before_and_after(work, frame, written) if task.picture else None,
-        correlation=_correlation(work, frame, regions, task),
+        correlation=correlation,
+        covariance=covariance,
     )
 
 
 def _correlation(
-    work: SweepWork, frame: Frame, regions: Regions, task: LookTask
-) -> NoiseCorrelation | None:
+    work: SweepWork, frame: Frame, regions: Regions, task: LookTask, drawn: IntArray
+) -> tuple[NoiseCorrelation | None, NoiseCovariance | None]:
     """Measure the correlation of the noise where draws need it, and in one image."""
     wanted = task.picture or work.options.noise == "correlated"
     if not wanted or not task.fits.fitted.any():
-        return None
+        return None, None
     law = regional_law(frame.pixels, regions, work.radius, work.nodes, task.fits)
-    return noise_correlation(frame.pixels, law)[1]
+    scores, correlation = noise_correlation(frame.pixels, law)
+    if correlation is None or not correlation.significant:
+        return correlation, None
+    return correlation, noise_covariance(drawn, scores)
 
 
 def looked_correlation(looks: Sequence[CloseLook]) -> SweepCorrelation | None:

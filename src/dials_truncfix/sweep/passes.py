@@ -18,6 +18,7 @@ from dials.util import progress
 
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.gain import GainEstimate, estimate_gain
+from dials_truncfix.correction.gain_of_sums import gain_of_sums
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.sweep import summary
 from dials_truncfix.sweep.camera import camera_gain
@@ -134,7 +135,7 @@ class Corrected:
 def copy_images(work: SweepTasks) -> Corrected:
     """Write all images with their pixels as they are."""
     images = [(index, None) for index in range(len(work.source))]
-    panels = _panels(work, None, images)
+    panels = _panels(work, None, [], images)
     _write_all(work, images, panels)
     return Corrected([], None, panels, [])
 
@@ -152,7 +153,7 @@ def _one_pass(work: SweepTasks) -> Corrected:
     few = [image for block in work.tasks(fit_images, todo) for image in block]
     looks = _look(work, [(image.regions.index, image.fits) for image in few])
     gain = estimate_gain([look.noise for look in looks])
-    panels = _panels(work, gain, [])
+    panels = _panels(work, gain, looks, [])
     writing = [
         FitAndWriteTask(
             MeasureTask(work.packed, tuple(block)), work.destinations(block, panels)
@@ -176,7 +177,7 @@ def _two_passes(work: SweepTasks) -> Corrected:
     images = [(image.regions.index, image.fits) for image in fits]
     looks = _look(work, [images[index] for index in sample(n_images)])
     gain = estimate_gain([look.noise for look in looks])
-    panels = _panels(work, gain, images)
+    panels = _panels(work, gain, looks, images)
     _write_all(work, images, panels)
     return Corrected(fits, gain, panels, looks)
 
@@ -197,14 +198,21 @@ def _look(work: SweepTasks, images: Sequence[tuple[int, RingFits]]) -> list[Clos
 def _panels(
     work: SweepTasks,
     gain: GainEstimate | None,
+    looks: Sequence[CloseLook],
     images: Sequence[tuple[int, RingFits | None]],
 ) -> list[PanelValues]:
     """Choose what the detector model of each replicate shall say, and log it."""
     numbers = work.source.numbers
     camera = camera_gain(work.correction, 0.5 * (numbers[0] + numbers[-1]))
+    summary.log_gain(gain, camera)
     known = gain if camera is None else camera
+    correlation = looked_correlation(looks)
+    if known is not None and correlation is not None and correlation.significant:
+        covariances = [look.covariance for look in looks if look.covariance is not None]
+        of_pixels, known = known, gain_of_sums(known, covariances)
+        summary.log_gain_of_sums(of_pixels, known)
     panel = panel_values(work.source, known, work.output.gain, work.output.pedestal)
-    summary.log_panel(panel, gain, camera)
+    summary.log_panel(panel)
     if work.output.image_format != "smv":
         return [panel] * len(work.replicates)
     seeds = tuple(replicate.seed for replicate in work.replicates)

@@ -144,6 +144,7 @@ def correlation_record(looks: Sequence[CloseLook]) -> dict[str, Any] | None:
         "lags": correlation.lags.tolist(),
         "correlation": correlation.correlation.tolist(),
         "correlation_sd": correlation.correlation_sd.tolist(),
+        "level": correlation.level.tolist(),
         "by_brightness": correlation.by_brightness.tolist(),
     }
 

@@ -155,15 +155,11 @@ def log_correlation(correlation: SweepCorrelation | None, noise: str) -> None:
         logger.info("noise=correlated draws the lost values alike.")
 
 
-def log_panel(
-    panel: PanelValues, estimate: GainEstimate | None, camera: GainEstimate | None
-) -> None:
-    """Say which gain and pedestal the experiments will hold, and why it matters.
+def log_gain(estimate: GainEstimate | None, camera: GainEstimate | None) -> None:
+    """Say what gain and pedestal were found to be, and why they matter.
 
     Parameters
     ----------
-    panel : PanelValues
-        What they will hold.
     estimate : GainEstimate or None
         From the scatter of the corrected pixels.
     camera : GainEstimate or None
@@ -199,6 +195,23 @@ def log_panel(
             "pedestal= if you know them.",
             estimate.reason,
         )
+
+
+def log_gain_of_sums(of_pixels: GainEstimate, of_sums: GainEstimate) -> None:
+    """Say how gain and pedestal change with the correlation of the noise."""
+    if of_sums is not of_pixels:
+        logger.info(
+            "As neighbouring pixels are correlated, the variance of their sums asks for "
+            "a gain of %.2f ± %.2f ADU and a pedestal of %.2f ± %.2f ADU.",
+            of_sums.gain,
+            of_sums.gain_sd,
+            of_sums.pedestal,
+            of_sums.pedestal_sd,
+        )
+
+
+def log_panel(panel: PanelValues) -> None:
+    """Say which gain and pedestal the experiments will hold."""
     logger.info(
         "Written to the experiments: gain %.4g, pedestal %.4g ADU.",
         panel.gain,
