@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from dials_truncfix.correction.camera_likelihood import (
     CameraRows,
@@ -18,7 +19,14 @@ from dials_truncfix.correction.camera_search import FoundCamera, search_camera
 from dials_truncfix.correction.intervals import THRESHOLDS, make_intervals
 
 _FEWEST_ROWS = 6
-_LARGEST_RELATIVE_SD = 0.25
+# Bright regions are the least uniform, and say least of what was cut off: those with
+# less than this share of the zeros of the darkest ones are not used.
+_SMALLEST_SHARE = 0.25
+_DARKEST = 0.95
+_LARGEST_RELATIVE_SD = 0.2
+# The variances of bright and of dark regions have to differ by this part of that of the
+# read noise.
+_SMALLEST_LEVER = 0.1
 #: A camera that misses more information per pixel than this is no good description.
 LARGEST_MISFIT = 1e-4
 
@@ -106,9 +114,11 @@ def fit_camera(
     """
     if rounding not in THRESHOLDS:
         raise ValueError(f"rounding must be 'round' or 'floor', not {rounding!r}")
-    intervals = make_intervals(np.asarray(histograms), THRESHOLDS[rounding])
-    # Where hardly a pixel was cut off there is nothing to learn of the read noise.
-    usable = np.flatnonzero((intervals.status == "fitted") & (intervals.first == 0))
+    histograms = np.asarray(histograms)
+    intervals = make_intervals(histograms, THRESHOLDS[rounding])
+    usable = np.flatnonzero(
+        (intervals.status == "fitted") & (intervals.first == 0) & _dark(histograms)
+    )
     if len(usable) < _FEWEST_ROWS:
         raise ValueError(
             f"a camera cannot be fitted to {len(usable)} regions with zeros and "
@@ -117,8 +127,21 @@ def fit_camera(
     number = np.asarray(image_number, dtype=np.float64)[usable]
     middle = 0.5 * float(number.min() + number.max())
     half = max(0.5 * float(np.ptp(number)), 1.0)
-    rows = CameraRows(intervals.take(usable), (number - middle) / half, rounding)
+    counts = histograms[usable].astype(np.float64)
+    rows = CameraRows(
+        intervals.take(usable),
+        (counts @ np.arange(counts.shape[1])) / counts.sum(axis=1),
+        (number - middle) / half,
+        rounding,
+    )
     return _describe(search_camera(rows), middle, half)
+
+
+def _dark(histograms: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """Tell which regions have enough of the zeros that the camera is to explain."""
+    zeros = histograms[:, 0] / np.maximum(histograms.sum(axis=1), 1)
+    enough = _SMALLEST_SHARE * np.quantile(zeros, _DARKEST) if len(zeros) else 0.0
+    return np.asarray(zeros >= enough)
 
 
 def _rounded(model: CameraModel) -> CameraModel:
@@ -134,6 +157,14 @@ def _rounded(model: CameraModel) -> CameraModel:
 
 def _significant_digits(value: float) -> float:
     return float(f"{value:.6g}")
+
+
+def _lever(found: FoundCamera, model: CameraModel) -> float:
+    """Return by how much more than chance bright and dark regions differ, ADU."""
+    ends = np.quantile(found.rows.recorded_mean, [1.0 - _DARKEST, _DARKEST])
+    n_pixels = float(np.median(found.rows.intervals.n_fitted))
+    chance = np.ptp(ndtri([1.0 - _DARKEST, _DARKEST])) * model.read_noise
+    return float(np.sqrt(max(np.ptp(ends) ** 2 - chance**2 / n_pixels, 0.0)))
 
 
 def _describe(found: FoundCamera, middle: float, half: float) -> CameraFit:
@@ -152,8 +183,11 @@ def _describe(found: FoundCamera, middle: float, half: float) -> CameraFit:
     read_noise_sd = sd(0.0, 0.0, model.read_noise, 0.0)
     fitted = found.rows.intervals.n_fitted
     bound = (shared <= LOWER) | (shared >= UPPER)
+    lever = _lever(found, model)
     reason = ""
-    if not optimum.converged:
+    if gain * lever < _SMALLEST_LEVER * read_variance:
+        reason = f"a background that varies by {lever:.2g} ADU does not tell the gain"
+    elif not optimum.converged:
         reason = "the fit did not converge"
     elif bound[[0, 2, 3]].any():
         reason = (

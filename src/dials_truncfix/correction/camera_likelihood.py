@@ -45,6 +45,8 @@ class CameraRows:
     ----------
     intervals : Intervals
         n rows that can be fitted.
+    recorded_mean : NDArray[np.float64]
+        (n,) mean of the recorded values, ADU.
     place : NDArray[np.float64]
         (n,) place of each row's image in the sweep, for the drift.
     rounding : str
@@ -52,12 +54,18 @@ class CameraRows:
     """
 
     intervals: Intervals
+    recorded_mean: NDArray[np.float64]
     place: NDArray[np.float64]
     rounding: str
 
     def take(self, rows: NDArray[np.intp]) -> CameraRows:
         """Return the chosen rows."""
-        return CameraRows(self.intervals.take(rows), self.place[rows], self.rounding)
+        return CameraRows(
+            self.intervals.take(rows),
+            self.recorded_mean[rows],
+            self.place[rows],
+            self.rounding,
+        )
 
 
 @dataclass(frozen=True)

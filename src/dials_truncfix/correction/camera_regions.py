@@ -22,9 +22,9 @@ BoolArray = npt.NDArray[np.bool_]
 #: Edge of a tile, pixels.
 TILE = 8
 #: A region has at least so many pixels, as far as there are any …
-PIXELS_OF_A_REGION = 10_000
+PIXELS_OF_A_REGION = 2000
 #: … and there are at most so many regions.
-MOST_REGIONS = 100
+MOST_REGIONS = 150
 
 _LARGEST_DEVIATION = 4.0
 

@@ -34,7 +34,7 @@ UPPER = np.array([np.log(1000.0), LARGEST_SKEWNESS, np.log(200.0), 100.0, 30.0])
 _LARGEST_STEP = np.array([0.7, 0.3, 0.7, 3.0, 3.0])
 # Decrease of the whole negative log-likelihood, nat.
 _TOLERANCE = 0.01
-_MAXIMUM_STEPS = 60
+_MAXIMUM_STEPS = 25
 _FIRST_DAMPING = 1e-3
 _SMALLEST_DAMPING = 1e-8
 _LARGEST_DAMPING = 1e8

@@ -32,11 +32,12 @@ _SIGNIFICANT_NLL = 10.0
 _NOTICEABLE = 0.02
 # Regions around the beam, and those that hold an edge, mix brightnesses. They are left
 # out if they miss so much information per pixel, nat, and so much more than chance, in
-# standard deviations; but not if they are the rule.
+# standard deviations: the worst first, for they draw the camera to themselves, and none
+# if they are the rule.
 _LARGEST_ROW_MISFIT = 1e-3
 _LARGEST_ROW_DEVIATION = 5.0
+_LEFT_OUT_AT_ONCE = 0.05
 _MOST_LEFT_OUT = 1.0 / 3.0
-_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -88,18 +89,23 @@ def search_camera(rows: CameraRows) -> FoundCamera:
     FoundCamera
         Without the rows that hold more than one brightness.
     """
-    skewnesses: tuple[float, ...] = _START_SKEWNESSES
-    n_rows = len(rows.place)
-    found = _with_dark(rows, skewnesses)
-    for _ in range(_ROUNDS):
-        sound = _sound(found)
-        if sound.all() or sound.sum() < (1.0 - _MOST_LEFT_OUT) * n_rows:
+    everything = found = _best(rows, _START_SKEWNESSES)
+    while True:
+        kept = _without_worst(found)
+        if len(kept) == len(found.rows.place):
             break
-        rows = rows.take(np.flatnonzero(sound))
-        found = _with_dark(rows, (float(found.optimum.shared[_SKEWNESS]),))
-    if len(np.unique(rows.place)) > 2:
-        return _with_drift(found)
+        if len(kept) < (1.0 - _MOST_LEFT_OUT) * len(rows.place):
+            found = everything
+            break
+        skewness = float(found.optimum.shared[_SKEWNESS])
+        found = _best(found.rows.take(kept), (skewness,))
     return found
+
+
+def _best(rows: CameraRows, skewnesses: tuple[float, ...]) -> FoundCamera:
+    """Find the best camera of all rows."""
+    found = _with_dark(rows, skewnesses)
+    return _with_drift(found) if len(np.unique(rows.place)) > 2 else found
 
 
 def _with_dark(rows: CameraRows, skewnesses: tuple[float, ...]) -> FoundCamera:
@@ -127,26 +133,40 @@ def _with_dark(rows: CameraRows, skewnesses: tuple[float, ...]) -> FoundCamera:
 
 def _with_drift(found: FoundCamera) -> FoundCamera:
     """Let the dark level drift, if it does."""
-    free = _also(found.free, _DRIFT)
+    drifting = _released(found, _also(_also(_SIMPLE, _DARK), _DRIFT))
+    if not _significant(drifting, _DRIFT):
+        return found
+    if found.free[_DARK] or _significant(drifting, _DARK):
+        return drifting
+    return _released(found, _also(_SIMPLE, _DRIFT))
+
+
+def _released(found: FoundCamera, free: BoolArray) -> FoundCamera:
+    """Fit again with other parameters free."""
     best = found.optimum
     optimum = minimise_camera(found.rows, best.shared, best.signal, free)
-    drifting = replace(found, optimum=optimum, free=free)
-    return drifting if _significant(drifting, _DRIFT) else found
+    return replace(found, optimum=optimum, free=free)
 
 
-def _sound(found: FoundCamera) -> BoolArray:
-    """Tell which rows the camera describes."""
+def _without_worst(found: FoundCamera) -> NDArray[np.intp]:
+    """Return the rows without the worst of those that the camera does not describe."""
     intervals = found.rows.intervals
     chance = np.sqrt(0.5 * (intervals.fractions > 0.0).sum(axis=-1))
     chance = _LARGEST_ROW_DEVIATION * chance / intervals.n_fitted
-    return np.asarray(found.excess <= np.maximum(chance, _LARGEST_ROW_MISFIT))
+    severity = found.excess / np.maximum(chance, _LARGEST_ROW_MISFIT)
+    order = np.argsort(-severity, kind="stable")
+    n_bad = int((severity > 1.0).sum())
+    n_worst = min(n_bad, max(int(_LEFT_OUT_AT_ONCE * len(order)), 1))
+    return np.asarray(np.sort(order[n_worst:]))
 
 
 def _start(rows: CameraRows) -> tuple[Array, Array]:
     """Return a camera and signals from the moments of each row's own distribution."""
     intervals = rows.intervals
     theta = fit_family("emg", intervals, np.arange(len(intervals.i_max))).theta
-    mean, variance = EMG.mean(theta), EMG.variance(theta)
+    # the tail of a row may have been fitted to chance; clipping raises means
+    mean = np.minimum(EMG.mean(theta), rows.recorded_mean)
+    variance = EMG.variance(theta)
     design = np.stack([mean, np.ones_like(mean)], axis=1)
     weight = np.ones_like(mean)
     slope, intercept = 1.0, float(np.median(variance))
