@@ -139,3 +139,12 @@ def test_images_that_say_nothing_keep_the_start():
     np.testing.assert_array_equal(local_rates(few, ~mask, start, LAWS), start)
     # nothing but zeros says that there is no light
     assert (local_rates(few, mask, start, LAWS) < 40).all()
+
+
+def test_negative_pixels_are_no_zeros():
+    """Where images that are signed already are corrected by force."""
+    rate = background(200)
+    image = readings(rate)
+    mask = np.ones(rate.shape, bool)
+    rates = local_rates(image, mask, LAWS.nearest(rate), LAWS)
+    assert rates.shape == image.shape

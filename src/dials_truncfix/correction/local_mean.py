@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from dials_truncfix.correction.grouping import cut_evenly
+from dials_truncfix.correction.isotonic import rising
 from dials_truncfix.correction.rate_laws import N_RATES, RateLaws
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -73,7 +74,7 @@ def local_rates(
         Indices of the rates. A pixel's own value has no part in its rate, except as
         one of the thousands that a class consists of.
     """
-    low = eligible & (image < laws.log_low.shape[1])
+    low = eligible & (image >= 0) & (image < laws.log_low.shape[1])
     rates = start.copy()
     if np.count_nonzero(low) < _FEWEST_IN_AN_IMAGE:
         return rates
@@ -289,9 +290,10 @@ def _shifts(
     for row, at in enumerate(middle):
         n_pixels = counts[row].sum(axis=(1, 2))
         known = np.flatnonzero(np.isfinite(at) & (n_pixels[: len(at)] > 0))
+        # brighter neighbours do not make a darker pixel
         best = [_best_shift(counts[row, number], laws) for number in known]
-        rising = _rising(best, n_pixels[known])
-        shifts[row] = np.rint(np.interp(np.arange(_N_CODES), at[known], rising))
+        level = rising(best, n_pixels[known])
+        shifts[row] = np.rint(np.interp(np.arange(_N_CODES), at[known], level))
     return shifts
 
 
@@ -303,40 +305,6 @@ def _best_shift(counts: npt.NDArray[np.int64], laws: RateLaws) -> float:
     moved = np.clip(rate[:, None] + _SHIFTS, 0, N_RATES - 1)
     likelihood = np.take_along_axis(by_rate, moved, axis=1).sum(axis=0)
     return float(_SHIFTS[likelihood.argmax()])
-
-
-def _rising(
-    values: list[float], weights: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    """
-    Fit a sequence that never falls, by weighted least squares.
-
-    Parameters
-    ----------
-    values : list of float
-        What to fit: brighter neighbours do not make a darker pixel.
-    weights : ndarray, shape (n,)
-        Their weights.
-
-    Returns
-    -------
-    ndarray, shape (n,), float64
-
-    References
-    ----------
-    Barlow, R. E., Bartholomew, D. J., Bremner, J. M. & Brunk, H. D. (1972).
-    Statistical Inference under Order Restrictions. Wiley (pool adjacent violators).
-    """
-    pools: list[tuple[float, float, int]] = []
-    for value, weight in zip(values, weights.tolist()):
-        pool = (value, float(weight), 1)
-        while pools and pools[-1][0] > pool[0]:
-            level, mass, number = pools.pop()
-            total = mass + pool[1]
-            mean = (level * mass + pool[0] * pool[1]) / total
-            pool = (mean, total, number + pool[2])
-        pools.append(pool)
-    return np.repeat([p[0] for p in pools], [p[2] for p in pools])
 
 
 def _move(
