@@ -14,8 +14,9 @@ def recording(tmp_path_factory):
     return record(tmp_path_factory.mktemp("movie"), true_frames())
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
+    """Every test works in an empty folder: commands write to the working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
