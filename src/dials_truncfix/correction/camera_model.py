@@ -63,7 +63,7 @@ class CameraModel:
     References
     ----------
     Feller, W. (1971). An Introduction to Probability Theory and Its Applications,
-    vol. II, 2nd ed., ch. XV. New York: Wiley (compound Poisson distributions).
+    vol. II, 2nd ed. New York: Wiley (compound Poisson distributions).
     """
 
     gain: float
