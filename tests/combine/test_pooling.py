@@ -36,9 +36,14 @@ def test_reduced_rule_by_hand():
     )
 
 
-def test_a_mean_of_m_is_never_better_than_m_independent_estimates():
-    pooled = pool([[0.0, 40.0]], [[1.0, 1.0]], "reduced")
-    assert pooled.variance[0] == pytest.approx(1 / 2)
+def test_replicates_that_scatter_more_than_their_variances_say():
+    """They are m independent estimates, and their mean has the variance B/m."""
+    pooled = pool([[0.0, 20.0, 40.0]], [[1.0, 1.0, 1.0]], "reduced")
+    assert pooled.variance[0] == pytest.approx(400 / 3)
+    assert pooled.degrees_of_freedom[0] == pytest.approx(2)
+    # and never less than that of m independent estimates, at B = W
+    just = pool([[0.0, 20.0, 40.0]], [[400.0] * 3], "reduced")
+    assert just.variance[0] == pytest.approx(400 / 3)
 
 
 def test_estimates_that_replicates_lack():

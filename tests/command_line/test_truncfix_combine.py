@@ -68,6 +68,8 @@ def reflections(k):
     table["miller_index"] = flex.miller_index([tuple(map(int, h)) for h in indices])
     xyz = np.column_stack([np.arange(N) % 20, np.arange(N) // 20, z + 0.01 * k])
     table["xyzcal.px"] = flumpy.vec_from_numpy(np.ascontiguousarray(xyz, dtype=float))
+    table["bbox"] = flex.int6([(0, 5, 0, 5, 0, 3 + (i + k) % 2) for i in range(N)])
+    table["partiality"] = flex.double(N, 0.99 + 0.001 * k)
     d = 1 / np.linalg.norm(indices / np.diag(CELL), axis=1)
     table["d"] = flumpy.from_numpy(d)
     table["id"] = flex.int(N, 0)
@@ -132,7 +134,7 @@ def test_pooled_table(replicates, here, caplog, rule):
     if rule == "rubin":
         expected = WITHIN + (1 + 1 / m) * between
     else:
-        expected = WITHIN - (1 - 1 / m) * np.minimum(between, WITHIN)
+        expected = np.maximum(WITHIN, between) - (1 - 1 / m) * between
     np.testing.assert_allclose(combined["intensity.sum.variance"], expected)
     np.testing.assert_allclose(combined["replicates.sum.between"], between)
     assert list(combined["replicates.sum.n"]) == m.tolist()

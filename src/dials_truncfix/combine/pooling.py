@@ -98,8 +98,8 @@ def pool(
 
     Notes
     -----
-    No mean of m estimates can have a variance below W/m; where the scatter of few
-    replicates would make it so, it is W/m. The degrees of freedom follow Rubin (1987),
+    Where the replicates scatter by more than W, the 'reduced' variance is that of the
+    mean of m independent estimates, B/m. The degrees of freedom follow Rubin (1987),
     eq. 3.1.6: those of B, m - 1, times the square of the pooled variance over the part
     of it that B makes.
     """
@@ -121,8 +121,9 @@ def pool(
         part = (1 + 1 / m) * between
         total = within + part
     else:
-        part = (1 - 1 / m) * np.minimum(between, within)
-        total = within - part
+        # whatever W says, a replicate scatters by B at least
+        total = np.maximum(within, between) - (1 - 1 / m) * between
+        part = np.where(between > within, 1 / m, 1 - 1 / m) * between
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.where(part > 0, (m - 1) * (total / part) ** 2, np.inf)
     freedom[np.isnan(m)] = np.nan

@@ -13,6 +13,10 @@ from dials_truncfix.compare.passages import nearest_passage
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+#: Rows of one reflection of which this much more or less was recorded are of other
+#: parts of it.
+MAX_PARTIALITY_DIFFERENCE = 0.1
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -27,13 +31,17 @@ class Rows:
     entering : ndarray of bool, shape (n,)
         Whether the reflection enters the Ewald sphere.
     z : ndarray, shape (n,)
-        Calculated position on the rotation, images.
+        Middle of the images it was integrated on. Of reflections that DIALS cut in
+        two, where its blocks of images meet, the parts differ in this.
+    partiality : ndarray, shape (n,)
+        How much of the reflection is on these images.
     """
 
     miller_index: IntArray
     lattice: IntArray
     entering: npt.NDArray[np.bool_]
     z: FloatArray
+    partiality: FloatArray
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -73,6 +81,7 @@ def same_reflections(tables: Sequence[Rows], max_distance: float) -> IntArray:
             np.concatenate([known.lattice, table.lattice[new]]),
             np.concatenate([known.entering, table.entering[new]]),
             np.concatenate([known.z, table.z[new]]),
+            np.concatenate([known.partiality, table.partiality[new]]),
         )
     return groups
 
@@ -95,6 +104,8 @@ def _nearest(known: Rows, table: Rows, max_distance: float) -> IntArray:
                 known.z[old],
             )
             near = np.flatnonzero((found >= 0) & (distance <= max_distance))
+            apart = table.partiality[new[near]] - known.partiality[old[found[near]]]
+            near = near[np.abs(apart) <= MAX_PARTIALITY_DIFFERENCE]
             # where two claim the same row, the nearer has it
             near = near[np.argsort(distance[near], kind="stable")]
             _, first = np.unique(found[near], return_index=True)

@@ -28,7 +28,8 @@ _NEEDED = (
     "id",
     "flags",
     "entering",
-    "xyzcal.px",
+    "bbox",
+    "partiality",
     "d",
 )
 # What depends on the draws, beside the intensities; rows of other columns are copied.
@@ -180,11 +181,13 @@ def _reindexed(table: flex.reflection_table, changes: Sequence[IntArray]) -> Int
 
 
 def _rows(table: flex.reflection_table, indices: IntArray) -> Rows:
+    _, _, _, _, first, end = table["bbox"].parts()
     return Rows(
         miller_index=indices,
         lattice=flumpy.to_numpy(table["id"]).astype(np.int64),
         entering=flumpy.to_numpy(table["entering"]).astype(bool),
-        z=flumpy.to_numpy(table["xyzcal.px"])[:, 2].copy(),
+        z=(flumpy.to_numpy(first) + flumpy.to_numpy(end)) / 2.0,
+        partiality=flumpy.to_numpy(table["partiality"]).astype(np.float64),
     )
 
 
