@@ -96,6 +96,11 @@ def record_sweep(
     interpreter = phil_scope.command_line_argument_interpreter()
     changes = [interpreter.process(o) for o in [f"scan.n_images={n_images}", *options]]
     params = phil_scope.fetch(sources=changes).extract()
+    if name != OWN:
+        params.dose.mean_intensity *= INDEPENDENT[name].dose
+        for part in ("inner", "outer", "ring", "uniform"):
+            electrons = getattr(params.background, part) * INDEPENDENT[name].dose
+            setattr(params.background, part, electrons)
     sweep = simulated_sweep(params)
     model = sweep.camera if name == OWN else _model_of(name)
     truth = Truth(

@@ -4,7 +4,7 @@ Poisson ⊗ Gauss: every electron gives the same signal.
 Compound Poisson: signals of electrons follow a lognormal distribution, which is not
 the gamma distribution that the program assumes.
 PSF-blurred: the same, and light spreads into neighbouring pixels before the read noise.
-Low gain: an electron gives less than the read noise.
+Low gain: an electron gives much less than the read noise, so that the dose is higher.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class IndependentCamera:
         Standard deviation of the spread of light, pixels.
     flat_sd : float
         Standard deviation of the flat field, by which the read noise is multiplied.
+    dose : float
+        Electrons, spots and background alike, relative to the other cameras.
     """
 
     adu_per_electron: float = 6.0
@@ -41,6 +43,7 @@ class IndependentCamera:
     read_noise: float = 6.0
     blur: float = 0.0
     flat_sd: float = 0.03
+    dose: float = 1.0
 
     def flat(self, shape: tuple[int, int], seed: int) -> FloatArray:
         """Draw the flat field of a series."""
@@ -83,5 +86,5 @@ INDEPENDENT = {
     "poisson-gauss": IndependentCamera(),
     "compound": IndependentCamera(pulse_variance=0.5),
     "blurred": IndependentCamera(pulse_variance=0.5, read_noise=5.0, blur=0.7),
-    "low-gain": IndependentCamera(adu_per_electron=1.5, read_noise=7.0),
+    "low-gain": IndependentCamera(adu_per_electron=1.5, read_noise=7.0, dose=4.0),
 }
