@@ -37,11 +37,13 @@ from dials.util import tabulate
 from dials_truncfix.compare.files import load_integrated
 from dials_truncfix.compare.merging import group_equivalents
 from dials_truncfix.postrefine.assemble import reciprocal_points
-from dials_truncfix.postrefine.cycles import CycleOptions, Outcome, postrefine
+from dials_truncfix.postrefine.cycle_options import CycleOptions
+from dials_truncfix.postrefine.cycles import postrefine
 from dials_truncfix.postrefine.lattices import Lattices
 from dials_truncfix.postrefine.merging import Merged, merge
 from dials_truncfix.postrefine.observations import Observations
 from dials_truncfix.postrefine.options import NO_PRIORS, RefinementOptions
+from dials_truncfix.postrefine.outcome import Outcome
 from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.postrefine.reference import read_reference
 from dials_truncfix.postrefine.refine import refine_lattices

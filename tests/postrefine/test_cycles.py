@@ -7,14 +7,12 @@ import pytest
 
 from dials_truncfix.compare.merging import group_equivalents
 from dials_truncfix.parallel import task_map
-from dials_truncfix.postrefine import cycles
-from dials_truncfix.postrefine.cycles import (
-    CycleOptions,
-    ExternalReference,
-    postrefine,
-)
+from dials_truncfix.postrefine import passes
+from dials_truncfix.postrefine.cycle_options import CycleOptions
+from dials_truncfix.postrefine.cycles import postrefine
 from dials_truncfix.postrefine.merging import reference_of_others
 from dials_truncfix.postrefine.observations import Observations
+from dials_truncfix.postrefine.outcome import ExternalReference
 from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.postrefine.rejection import Verdict
 from dials_truncfix.postrefine.target import LOG_G, B
@@ -120,7 +118,7 @@ def test_the_right_model_predicts_what_was_held_out(model):
 
 def test_results_do_not_depend_on_the_number_of_processes(data, monkeypatch):
     """To the last bit; blocks are made small, so that there are several."""
-    monkeypatch.setattr(cycles, "BLOCK", 5000)
+    monkeypatch.setattr(passes, "BLOCK", 5000)
     observations = data[0]
     options = CycleOptions(max_cycles=1)
     one = postrefine(observations, None, options, map)

@@ -47,9 +47,11 @@ from dials_truncfix.compare.files import EXPERIMENTS, REFLECTIONS, load_integrat
 from dials_truncfix.io.staging import staged_files
 from dials_truncfix.parallel import available_processes, task_map
 from dials_truncfix.postrefine import tables
-from dials_truncfix.postrefine.cycles import CycleOptions, Outcome, postrefine
+from dials_truncfix.postrefine.cycle_options import CycleOptions
+from dials_truncfix.postrefine.cycles import postrefine
 from dials_truncfix.postrefine.figures import half_sets, shell_figures
 from dials_truncfix.postrefine.options import Priors, RefinementOptions
+from dials_truncfix.postrefine.outcome import Outcome
 from dials_truncfix.postrefine.output import (
     refined_experiments,
     refined_reflections,

@@ -9,10 +9,10 @@ import numpy as np
 
 from dials_truncfix.compare.merging import possible_reflections
 from dials_truncfix.compare.shells import shell_limits, shell_of
-from dials_truncfix.postrefine.cycles import Outcome
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray
 from dials_truncfix.postrefine.merging import Merged, merge
 from dials_truncfix.postrefine.observations import Observations
+from dials_truncfix.postrefine.outcome import Outcome
 
 NAN = float("nan")
 #: Fewer pairs give no coefficient.

@@ -14,9 +14,9 @@ from dxtbx.model import ExperimentList
 
 from dials_truncfix.compare.observations import flex_indices
 from dials_truncfix.postrefine.assemble import refined_settings
-from dials_truncfix.postrefine.cycles import Outcome
 from dials_truncfix.postrefine.lattices import FloatArray, IntArray
 from dials_truncfix.postrefine.merging import Merged
+from dials_truncfix.postrefine.outcome import Outcome
 from dials_truncfix.postrefine.tables import DataSet
 from dials_truncfix.postrefine.target import LOG_G, B
 

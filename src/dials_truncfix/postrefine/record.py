@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from dials_truncfix.postrefine.cycles import Outcome
 from dials_truncfix.postrefine.figures import Shell
 from dials_truncfix.postrefine.fits import LatticeFit
+from dials_truncfix.postrefine.outcome import Outcome
 from dials_truncfix.postrefine.rejection import Verdict
 from dials_truncfix.postrefine.tables import DataSet
 from dials_truncfix.postrefine.target import PARAMETER_NAMES

@@ -10,7 +10,7 @@ from cctbx.array_family import flex
 
 from dials_truncfix import compat
 from dials_truncfix.compare.observations import flex_indices
-from dials_truncfix.postrefine.cycles import ExternalReference
+from dials_truncfix.postrefine.outcome import ExternalReference
 from dials_truncfix.postrefine.tables import DataSet
 from dials_truncfix.simulate.structure_factors import look_up, read_intensities
 

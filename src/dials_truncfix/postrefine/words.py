@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dials_truncfix.postrefine.cycles import Outcome
 from dials_truncfix.postrefine.figures import Shell
 from dials_truncfix.postrefine.lattices import FloatArray
+from dials_truncfix.postrefine.outcome import Outcome
 from dials_truncfix.postrefine.record import verdict_counts
 from dials_truncfix.postrefine.tables import DataSet
 from dials_truncfix.postrefine.target import (
