@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dials_truncfix.postrefine.cycles import (
+    CycleOptions,
+    ExternalReference,
+    postrefine,
+)
+from dials_truncfix.postrefine.partiality import Model, partiality
+from dials_truncfix.postrefine.profiles import profiles
+from simulated_lattices import stills_model
+from test_cycles import observed
+
+
+@pytest.fixture(scope="module")
+def data():
+    return observed(stills_model(n_lattices=60, error=0.1, mean_intensity=200.0))
+
+
+@pytest.fixture(scope="module", params=["given reference", "against itself"])
+def binned(data, request):
+    observations, true, _ = data
+    external = None
+    if request.param == "given reference":
+        external = ExternalReference(true, np.zeros_like(true))
+    outcome = postrefine(observations, external, CycleOptions(), map)
+    assert outcome.accepted.all()
+    return outcome, profiles(observations, outcome, external)
+
+
+def test_observed_partialities_are_those_of_the_model(binned):
+    """Deviations in units of their standard deviations spread by 0.6 to 1.5."""
+    _, found = binned
+    profile = found.by_excitation_error
+    middle = (profile.edges[:-1] + profile.edges[1:]) / 2
+    expected = partiality(Model.GAUSSIAN, middle, np.ones(1))
+    seen = profile.n > 20
+    assert seen.sum() > 15
+    np.testing.assert_allclose(profile.calculated[seen], expected[seen], atol=0.02)
+    scores = (profile.observed - profile.calculated) / profile.observed_sd
+    assert 0.6 < np.sqrt(np.mean(scores[seen] ** 2)) < 1.5
+
+
+def test_every_observation_is_in_a_bin(data, binned):
+    """All but outliers and, in cycles, those that no other lattice shares."""
+    outcome, found = binned
+    known = np.isfinite(outcome.reference) & ~outcome.scaled.outlier
+    # the last means decide which others there are, and the reference is of those before
+    assert found.by_partiality.n.sum() == pytest.approx(known.sum(), rel=2e-3)
+    assert found.trumpet.n.sum() == found.by_partiality.n.sum()
+    inside = np.abs(outcome.scaled.full.r_h)[known] < found.trumpet.r_h_edges[-1]
+    assert inside.mean() > 0.95
+
+
+def test_negative_observations_are_as_many_as_their_uncertainties_say(data, binned):
+    """Within four standard deviations of a count."""
+    _, found = binned
+    profile = found.by_partiality
+    total, expected = profile.n_negative.sum(), profile.expected_negative.sum()
+    assert total > 100
+    assert abs(total - expected) < 4 * np.sqrt(expected)
+
+
+def test_nothing_to_show_without_accepted_lattices(data):
+    observations, true, _ = data
+    external = ExternalReference(true, np.zeros_like(true))
+    limits = CycleOptions().limits.__class__(min_observations=10**6)
+    outcome = postrefine(
+        observations, external, CycleOptions(limits=limits, model=Model.GAUSSIAN), map
+    )
+    assert profiles(observations, outcome, external) is None
