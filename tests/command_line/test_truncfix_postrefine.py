@@ -13,6 +13,7 @@ import pytest
 from dials.array_family import flex
 from dials.util import Sorry
 from dxtbx.model import ExperimentList
+from iotbx import mtz
 from iotbx.reflection_file_reader import any_reflection_file
 
 from dials_truncfix.command_line.truncfix_postrefine import run
@@ -90,7 +91,10 @@ def test_the_record_holds_the_truth_of_every_lattice(folder):
         assert 0.7 < np.std(error / stated) < 1.35
         if name != "B":
             assert np.abs(error).max() < 0.01
-    for name in ("G", "rs", "n_obs", "cc_before", "cc_after", "correlations"):
+    for name in (
+        *("G", "G_sd", "B_sd", "theta_x_sd", "theta_y_sd", "rs", "rs_sd"),
+        *("n_obs", "cc_before", "cc_after", "correlations"),
+    ):
         assert all(entry[name] for entry in lattices)
     assert record["model"] == "gaussian"
 
@@ -107,6 +111,41 @@ def test_merged_intensities_agree_with_the_truth(folder):
     coefficient = flex.linear_correlation(ours.data(), theirs.data()).coefficient()
     assert coefficient > 0.998
     assert {"IHALF1", "IHALF2", "N"} < set(merged)
+
+
+def test_every_output_says_what_b_is(folder):
+    record = json.loads((folder / "dials.truncfix_postrefine.json").read_text())
+    assert record["b_convention"] == "I = I0 exp(-2 B sin²θ/λ²)"
+    log = (folder / "dials.truncfix_postrefine.log").read_text()
+    assert "I = I0 exp(-2 B sin²θ/λ²)" in log
+    history = mtz.object(str(folder / "merged.mtz")).history()
+    assert any("exp(-2 B sin^2(theta)/lambda^2)" in line for line in history)
+
+
+def test_the_record_tells_how_it_was_made(folder):
+    record = json.loads((folder / "dials.truncfix_postrefine.json").read_text())
+    assert record["program"] == "dials.truncfix_postrefine"
+    assert record["files"] == ["stills/integrated.refl", "stills/integrated.expt"]
+    assert record["parameters"]["cycles"]["maximum"] == 8
+    assert set(record["versions"]) > {"dials_truncfix", "dials"}
+
+
+def test_lattices_without_a_fit_have_the_fields_of_all_others(
+    in_folder, tmp_path, monkeypatch
+):
+    def other_cell(experiments, table):
+        crystal = experiments[3].crystal
+        crystal.set_B(tuple(1.2 * x for x in crystal.get_B()))
+
+    files = spoiled(in_folder, tmp_path, other_cell)
+    monkeypatch.chdir(tmp_path)
+    run([*files, "nproc=1", "model=gaussian"])
+    lattices = json.loads(Path("dials.truncfix_postrefine.json").read_text())[
+        "lattices"
+    ]
+    assert not lattices[3]["accepted"] and "cell" in lattices[3]["reason"]
+    assert set(lattices[3]) == set(lattices[0])
+    assert lattices[3]["G"] is None and lattices[3]["n_obs"] == 0
 
 
 def test_orientations_come_closer_to_the_truth(folder):
@@ -193,6 +232,7 @@ def test_a_reference_from_a_file_sets_the_scale(in_folder, tmp_path):
     g = np.array([entry["G"] for entry in record["lattices"]])
     np.testing.assert_allclose(g, np.exp(truth[:, 0]), rtol=0.05)
     assert record["shells"][-1]["cc_reference"] > 0.999
+    assert record["shells"][-1]["r_iso"] < 0.05
     assert len(record["cycles"]) == 1
 
 

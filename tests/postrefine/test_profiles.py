@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from test_cycles import observed
 
-from dials_truncfix.postrefine.cycles import (
-    CycleOptions,
-    ExternalReference,
-    postrefine,
-)
+from dials_truncfix.postrefine.cycle_options import CycleOptions
+from dials_truncfix.postrefine.cycles import postrefine
+from dials_truncfix.postrefine.outcome import ExternalReference
 from dials_truncfix.postrefine.partiality import Model, partiality
 from dials_truncfix.postrefine.profiles import profiles
 from simulated_lattices import stills_model
-from test_cycles import observed
 
 
 @pytest.fixture(scope="module")

@@ -333,3 +333,18 @@ def explain(error: OSError, folder: str) -> str:
     where = f"{error.filename or folder}: "
     remedy = _REMEDIES.get(error.errno or 0)
     return f"{where}{error.strerror or error}" + (f": {remedy}" if remedy else "")
+
+
+def plain_values(scope: Any) -> Any:
+    """Turn extracted phil into what JSON can hold."""
+    if hasattr(scope, "__dict__") and not isinstance(scope, type):
+        return {
+            key: plain_values(item)
+            for key, item in vars(scope).items()
+            if not key.startswith("_") and key != "input"
+        }
+    if isinstance(scope, (list, tuple)):
+        return [plain_values(item) for item in scope]
+    if scope is None or isinstance(scope, (bool, int, float, str)):
+        return scope
+    return str(scope)

@@ -155,18 +155,3 @@ def stills_model(params: Any, d_min: float) -> StillsModel:
         reach=p.reach,
         d_min=d_min,
     )
-
-
-def plain_values(scope: Any) -> Any:
-    """Turn extracted phil into what JSON can hold."""
-    if hasattr(scope, "__dict__") and not isinstance(scope, type):
-        return {
-            key: plain_values(item)
-            for key, item in vars(scope).items()
-            if not key.startswith("_") and key != "input"
-        }
-    if isinstance(scope, (list, tuple)):
-        return [plain_values(item) for item in scope]
-    if scope is None or isinstance(scope, (bool, int, float, str)):
-        return scope
-    return str(scope)

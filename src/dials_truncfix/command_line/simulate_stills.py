@@ -9,9 +9,9 @@ from typing import Any
 import libtbx
 from dials.util import Sorry, progress
 
+from dials_truncfix.command_line.program import plain_values
 from dials_truncfix.command_line.simulate_options import (
     make_sample,
-    plain_values,
     stills_model,
 )
 from dials_truncfix.io.staging import staging_folder

@@ -41,6 +41,7 @@ from dials_truncfix.command_line.program import (
     explain,
     keep_files,
     parse_with_files,
+    plain_values,
     start,
 )
 from dials_truncfix.compare.files import EXPERIMENTS, REFLECTIONS, load_integrated
@@ -58,6 +59,7 @@ from dials_truncfix.postrefine.output import (
     write_mtz,
 )
 from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.profiles import profiles
 from dials_truncfix.postrefine.record import run_record
 from dials_truncfix.postrefine.reference import read_reference
 from dials_truncfix.postrefine.rejection import RejectionLimits
@@ -70,7 +72,7 @@ from dials_truncfix.postrefine.words import (
     shell_table,
     verdict_table,
 )
-from dials_truncfix.sweep.record import as_json
+from dials_truncfix.sweep.record import as_json, software_versions
 
 logger = logging.getLogger("dials.truncfix.postrefine")
 
@@ -230,10 +232,20 @@ def postrefine_files(
                 "no lattice is acceptable (the table above says why): give a reference, "
                 "more lattices, or other limits"
             )
+        binned = profiles(observations, outcome, external)
+        record = {
+            "versions": software_versions(),
+            "files": [str(path) for path in (*reflections, *experiments)],
+            # neither changes the results
+            "parameters": {
+                name: value
+                for name, value in plain_values(params).items()
+                if name not in ("nproc", "output")
+            },
+            **run_record(data, outcome, shells, binned),
+        }
         write = {
-            options.json: lambda path: path.write_bytes(
-                as_json(run_record(data, outcome, shells))
-            ),
+            options.json: lambda path: path.write_bytes(as_json(record)),
             options.mtz: lambda path: write_mtz(
                 path, data, outcome.scaled.merged, halves
             ),

@@ -55,12 +55,12 @@ from dials_truncfix.command_line.program import (
     explain,
     keep_inputs,
     parse_arguments,
+    plain_values,
     single_imageset,
     start,
 )
 from dials_truncfix.command_line.simulate_options import (
     counted_sweep,
-    plain_values,
     simulated_sweep,
 )
 from dials_truncfix.command_line.simulate_phil import phil_scope

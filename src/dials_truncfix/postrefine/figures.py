@@ -38,8 +38,9 @@ class Shell:
     cc_before, cc_after : float
         Correlation of the observations with what they were refined against, and of their
         full equivalents.
-    r_reference, cc_reference : float
-        Between merged data and a reference from elsewhere, by one factor; NaN without one.
+    r_iso, cc_reference : float
+        Σ|I - k I_ref|/Σ k I_ref and correlation of merged data to a reference from elsewhere,
+        which the factor k brings to their scale; NaN without one.
 
     References
     ----------
@@ -58,7 +59,7 @@ class Shell:
     n_pairs: int
     cc_before: float
     cc_after: float
-    r_reference: float
+    r_iso: float
     cc_reference: float
 
     @property
@@ -137,9 +138,9 @@ def shell_figures(
         of_mine = inside[observations.group] & used
         cc_half, r_split, n_pairs = _halves(halves, inside)
         before, after = _to_reference(observations, outcome, of_mine)
-        r_reference, cc_reference = NAN, NAN
+        r_iso, cc_reference = NAN, NAN
         if external is not None:
-            r_reference, cc_reference = _against(merged.intensity, external, mine)
+            r_iso, cc_reference = _against(merged.intensity, external, mine)
         result.append(
             Shell(
                 d_max=float(limits[first]),
@@ -157,7 +158,7 @@ def shell_figures(
                 n_pairs=n_pairs,
                 cc_before=before,
                 cc_after=after,
-                r_reference=r_reference,
+                r_iso=r_iso,
                 cc_reference=cc_reference,
             )
         )

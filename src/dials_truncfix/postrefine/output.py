@@ -17,6 +17,7 @@ from dials_truncfix.postrefine.assemble import refined_settings
 from dials_truncfix.postrefine.lattices import FloatArray, IntArray
 from dials_truncfix.postrefine.merging import Merged
 from dials_truncfix.postrefine.outcome import Outcome
+from dials_truncfix.postrefine.record import PROGRAM
 from dials_truncfix.postrefine.tables import DataSet
 from dials_truncfix.postrefine.target import LOG_G, B
 
@@ -146,7 +147,10 @@ def write_mtz(
         if present.any():
             array = _array(data, half.intensity, half.sigma, present)
             dataset.add_miller_array(array, column_root_label=f"IHALF{number}")
-    dataset.mtz_object().write(str(path))
+    mtz = dataset.mtz_object()
+    mtz.add_history(f"{PROGRAM}: intensities of lattices of G = 1 and B = 0,")
+    mtz.add_history("where I = G I0 exp(-2 B sin^2(theta)/lambda^2)")
+    mtz.write(str(path))
 
 
 def _wavelength(data: DataSet) -> float:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from dials_truncfix.postrefine.cycles import ExternalReference, Outcome
 from dials_truncfix.postrefine.lattices import FloatArray, IntArray
 from dials_truncfix.postrefine.merging import reference_of_others
 from dials_truncfix.postrefine.observations import Observations
+from dials_truncfix.postrefine.outcome import ExternalReference, Outcome
 from dials_truncfix.postrefine.target import LOG_G, LOG_RS, B
 
 #: Observations that are binned at a time, for the memory.
@@ -156,7 +156,7 @@ def _terms(
     reference_variance: FloatArray,
     rows: IntArray,
 ) -> FloatArray:
-    """What is summed in each bin, shape (9, n)."""
+    """Calculate what is summed in each bin, shape (9, n)."""
     lattice = observations.row[rows]
     full_scaled = outcome.scaled.full
     x = outcome.fits.parameters[lattice]

@@ -12,12 +12,16 @@ import numpy as np
 from dials_truncfix.postrefine.figures import Shell
 from dials_truncfix.postrefine.fits import LatticeFit
 from dials_truncfix.postrefine.outcome import Outcome
+from dials_truncfix.postrefine.profiles import Profiles
 from dials_truncfix.postrefine.rejection import Verdict
 from dials_truncfix.postrefine.tables import DataSet
 from dials_truncfix.postrefine.target import PARAMETER_NAMES
 
+PROGRAM = "dials.truncfix_postrefine"
 #: Changes when the meaning of an entry does.
 SCHEMA = "dials.truncfix_postrefine/1"
+#: What B means wherever this package writes it.
+B_CONVENTION = "I = I0 exp(-2 B sin²θ/λ²)"
 
 
 def lattice_records(data: DataSet, outcome: Outcome) -> list[dict[str, Any]]:
@@ -44,7 +48,14 @@ def _lattice(
         verdict = Verdict.TOO_FEW
         if data.deviant[experiment]:
             verdict = Verdict.OTHER_CELL
-        return {"identifier": identifier, "accepted": False, "reason": verdict.value}
+        # the fields of all others, with nothing in them
+        fields = {**dict.fromkeys(_fit(outcome.fits[0])), "n_obs": 0}
+        return {
+            "identifier": identifier,
+            "accepted": False,
+            "reason": verdict.value,
+            **fields,
+        }
     verdict = outcome.verdicts[lattice]
     return {
         "identifier": identifier,
@@ -84,13 +95,29 @@ def _fit(fit: LatticeFit) -> dict[str, Any]:
 
 
 def run_record(
-    data: DataSet, outcome: Outcome, shells: Sequence[Shell]
+    data: DataSet,
+    outcome: Outcome,
+    shells: Sequence[Shell],
+    binned: Profiles | None,
 ) -> dict[str, Any]:
-    """Describe a run by plain values."""
+    """Describe a run by plain values.
+
+    Parameters
+    ----------
+    data : DataSet
+        What was given.
+    outcome : Outcome
+        What became of it.
+    shells : sequence of Shell
+        Merged data.
+    binned : Profiles or None
+        For the figures of the report.
+    """
     scaled = outcome.scaled
     return {
+        "program": PROGRAM,
         "schema": SCHEMA,
-        "b_convention": "I = I0 exp(-2 B sin²θ/λ²)",
+        "b_convention": B_CONVENTION,
         "space_group": str(data.symmetry.space_group_info()),
         "unit_cell": list(data.symmetry.unit_cell().parameters()),
         "corrections": list(data.corrections),
@@ -111,8 +138,16 @@ def run_record(
             }
             for shell in shells
         ],
+        "profiles": None if binned is None else _lists(asdict(binned)),
         "lattices": lattice_records(data, outcome),
     }
+
+
+def _lists(value: Any) -> Any:
+    """Turn arrays into lists, in mappings of mappings."""
+    if isinstance(value, dict):
+        return {key: _lists(item) for key, item in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def verdict_counts(data: DataSet, outcome: Outcome) -> list[tuple[str, int]]:

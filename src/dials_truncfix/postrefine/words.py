@@ -11,7 +11,7 @@ import numpy as np
 from dials_truncfix.postrefine.figures import Shell
 from dials_truncfix.postrefine.lattices import FloatArray
 from dials_truncfix.postrefine.outcome import Outcome
-from dials_truncfix.postrefine.record import verdict_counts
+from dials_truncfix.postrefine.record import B_CONVENTION, verdict_counts
 from dials_truncfix.postrefine.tables import DataSet
 from dials_truncfix.postrefine.target import (
     LOG_G,
@@ -129,7 +129,7 @@ def shell_table(shells: Sequence[Shell]) -> Table:
         "R split",
     ]
     header += ["CC before", "CC after"]
-    header += ["R ref", "CC ref"] if reference else []
+    header += ["R iso", "CC ref"] if reference else []
     rows = []
     for shell in shells:
         row = [
@@ -145,7 +145,7 @@ def shell_table(shells: Sequence[Shell]) -> Table:
             _text(shell.cc_after),
         ]
         if reference:
-            row += [_text(shell.r_reference), _text(shell.cc_reference)]
+            row += [_text(shell.r_iso), _text(shell.cc_reference)]
         rows.append(row)
     return Table("Merged intensities", header, rows)
 
@@ -155,7 +155,8 @@ def findings(data: DataSet, outcome: Outcome, external: bool) -> list[str]:
     accepted = outcome.accepted
     result = [
         f"{accepted.sum()} of {len(data.experiments)} lattices accepted; model "
-        f"{outcome.model.value}."
+        f"{outcome.model.value}.",
+        f"B is the Wilson factor of intensities: {B_CONVENTION}.",
     ]
     corrected = ", ".join(data.corrections)
     result.append(

@@ -37,6 +37,17 @@ from dials_truncfix.sweep.work import SweepWork
 SCHEMA = 1
 
 
+def software_versions() -> dict[str, str]:
+    """Versions of what results depend on."""
+    return {
+        "dials_truncfix": dials_truncfix.__version__,
+        "dials": dials_version(),
+        "dxtbx": compat.dxtbx_version(),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
 def run_record(
     source: SweepSource,
     options: CorrectionOptions,
@@ -46,13 +57,7 @@ def run_record(
     return {
         "program": "dials.truncfix",
         "schema": SCHEMA,
-        "versions": {
-            "dials_truncfix": dials_truncfix.__version__,
-            "dials": dials_version(),
-            "dxtbx": compat.dxtbx_version(),
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": software_versions(),
         "source": {
             "format_class": source.format_name,
             "image_numbers": [source.numbers[0], source.numbers[-1]],
