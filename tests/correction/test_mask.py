@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dials_truncfix.correction.mask import find_beam_stop
+from dials_truncfix.camera.f416 import F416, expose, fixed_pattern
+from dials_truncfix.correction.mask import find_beam_stop, tile_edge, tile_shape
+from dials_truncfix.simulate.background import Background, beam_stop_transmission
 
 SHAPE = (512, 560)
 CENTRE = (250.0, 270.0)
@@ -116,3 +118,28 @@ def test_finds_the_beam_stop_of_a_real_image(shared_data):
 def test_refuses_different_shapes():
     with pytest.raises(ValueError, match="differ in shape"):
         find_beam_stop(np.zeros((4, 4), int), np.ones((4, 5), bool), np.ones((4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "edge"),
+    [((5, 40), 5), ((512, 512), 8), ((1024, 1024), 8), ((2048, 2000), 16)],
+)
+def test_tiles_grow_with_the_image(shape, edge):
+    assert tile_edge(shape) == edge
+    assert tile_shape(shape) == (shape[0] // edge, shape[1] // edge)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_finds_the_small_beam_stop_of_the_simulator(seed):
+    """A disc of 22 pixels' radius, and what is beside it only as far as two tiles."""
+    shape, middle = (1024, 1024), 511.5
+    slow, fast = np.indices(shape)
+    distance = np.hypot(slow - middle, fast - middle)
+    d_star = distance * 0.0624 / 2200 / 0.02508
+    stop = beam_stop_transmission(shape, (512, 512), 22.4, 11.2)
+    electrons = stop * Background().expected(d_star)
+    pattern = fixed_pattern(F416(), shape, seed)
+    image = expose(F416(), electrons, pattern, seed, 1).clipped.astype(np.int32)
+    found = find_beam_stop(image, np.ones(shape, bool), distance)
+    assert found[distance < 21].all()
+    assert not found[(distance > 22.4 + 23) & (np.abs(slow - middle) > 5.6 + 16)].any()

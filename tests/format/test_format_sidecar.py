@@ -21,6 +21,7 @@ from dxtbx.model.experiment_list import ExperimentList, ExperimentListFactory
 
 from dials_truncfix.command_line.truncfix import run
 from dials_truncfix.format.FormatTruncfixSidecar import FormatTruncfixSidecar
+from dials_truncfix.io.sidecar import MAGIC, SCHEMA
 from dials_truncfix.io.source_files import FOLDERS_VARIABLE
 from recordings import imported, pixels_of, record, true_frames
 
@@ -350,8 +351,8 @@ def test_a_number_costs_no_memory(copied):
 
 def test_another_schema(copied):
     path = copied / "truncfix.tfx"
-    head = '{"truncfix_sidecar":'
-    path.write_text(path.read_text().replace(f"{head}1", f"{head}99", 1))
+    head = MAGIC.decode()
+    path.write_text(path.read_text().replace(f"{head}{SCHEMA}", f"{head}99", 1))
     assert "as schema 99, and this version reads schema" in told(copied)
 
 

@@ -44,10 +44,10 @@ def test_numbers_that_json_does_not_know_are_not_written():
 
 
 def test_another_schema(tmp_path):
-    path = written(tmp_path, MAGIC + b' 2, "version": "9.0\\u001b"}')
+    path = written(tmp_path, MAGIC + b' 3, "version": "9.0\\u001b"}')
     with pytest.raises(
         ValueError,
-        match=r"9\.0\\x1b as schema 2, and this version reads schema 1: run",
+        match=r"9\.0\\x1b as schema 3, and this version reads schema 2: run",
     ):
         read_sidecar(path)
 

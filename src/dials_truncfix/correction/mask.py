@@ -17,8 +17,9 @@ FloatArray = npt.NDArray[np.floating[Any]]
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 # Behind a disc there is less than this fraction of the level beside it, which is
-# reached, to twice this fraction, within three rings of tiles.
+# reached, to twice this fraction, within this many rings of tiles.
 _DARK = 0.4
+_EDGE = 6
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,6 @@ class BeamStopSearch:
 
     Attributes
     ----------
-    tile : int
-        Edge of a tile, pixels.
     seed_deviations, seed_drop : float
         A region needs tiles this far below the median of their ring, in standard
         deviations and as a fraction of the median.
@@ -48,7 +47,6 @@ class BeamStopSearch:
         Fraction of the image that a disc around the beam may cover.
     """
 
-    tile: int = 16
     seed_deviations: float = 6.0
     seed_drop: float = 0.4
     seed_tiles: int = 4
@@ -85,7 +83,7 @@ def find_beam_stop(
     """
     search = search or BeamStopSearch()
     tiles = shadowed_tiles(image, mask, radius, search)
-    return pixels_of_tiles(tiles, image.shape, search.tile)
+    return pixels_of_tiles(tiles, image.shape)
 
 
 def shadowed_tiles(
@@ -124,7 +122,7 @@ def shadowed_tiles(
         If the shapes differ.
     """
     search = search or BeamStopSearch()
-    tiles = tile_levels(image, mask, radius, search.tile)
+    tiles = tile_levels(image, mask, radius, tile_edge(image.shape))
     level, spread = tiles.level[tiles.ring], tiles.spread[tiles.ring]
     with np.errstate(invalid="ignore"):
         below = level - tiles.mean
@@ -209,16 +207,38 @@ def _with_centre(region: BoolArray, tiles: Tiles, search: BeamStopSearch) -> Boo
         return region
     limit = floor + _DARK * (peak - floor)
     n_dark = int(np.argmax(near > limit))
-    if np.nanmax(near[n_dark : n_dark + 3]) < floor + 2 * _DARK * (peak - floor):
+    if np.nanmax(near[n_dark : n_dark + _EDGE]) < floor + 2 * _DARK * (peak - floor):
         return region
     with np.errstate(invalid="ignore"):
         disc = (tiles.ring <= n_dark) & (tiles.mean < limit)
     return np.asarray(region | disc)
 
 
-def tile_shape(
-    shape: tuple[int, ...], tile: int = BeamStopSearch.tile
-) -> tuple[int, int]:
+def tile_edge(shape: tuple[int, ...]) -> int:
+    """
+    Choose the edge of the tiles: 1/128 of the image, so that binning changes little.
+
+    A beam stop is as large as it is, whatever the pixels. The tiles around a shadow
+    are left as recorded, so larger ones would leave more open background uncorrected;
+    in ones of less than 8 × 8 pixels the noise hides more than they show.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the image.
+
+    Returns
+    -------
+    int
+        A power of two, pixels; smaller images are one tile.
+    """
+    edge = 8
+    while 192 * edge < max(shape):
+        edge *= 2
+    return min(edge, *shape)
+
+
+def tile_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """
     Count the whole tiles of an image.
 
@@ -226,39 +246,33 @@ def tile_shape(
     ----------
     shape : tuple of int
         Shape of the image.
-    tile : int
-        Edge of a tile, pixels.
 
     Returns
     -------
     tuple of int
         (slow, fast).
     """
-    tile = min(tile, *shape)
+    tile = tile_edge(shape)
     return shape[0] // tile, shape[1] // tile
 
 
-def pixels_of_tiles(
-    region: BoolArray, shape: tuple[int, ...], tile: int = BeamStopSearch.tile
-) -> BoolArray:
+def pixels_of_tiles(region: BoolArray, shape: tuple[int, ...]) -> BoolArray:
     """
     Enlarge a mask of tiles to pixels.
 
     Parameters
     ----------
-    region : ndarray, shape (n_slow, n_fast), bool
+    region : ndarray, shape `tile_shape`, bool
         Tiles.
     shape : tuple of int
         Shape of the image; the pixels beyond the last whole tile follow it.
-    tile : int
-        Edge of a tile, pixels.
 
     Returns
     -------
     ndarray of bool
         The shape asked for.
     """
-    tile = min(tile, *shape)
+    tile = tile_edge(shape)
     n_slow, n_fast = region.shape
     pixels = np.zeros((n_slow * tile, n_fast * tile), dtype=bool)
     # A view by tiles: only the few of the region are touched.

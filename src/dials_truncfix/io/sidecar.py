@@ -20,7 +20,7 @@ from dials_truncfix.io.source_files import (
 )
 
 #: Raised when a field changes its meaning, or when equal fields give other pixels.
-SCHEMA = 1
+SCHEMA = 2
 
 SUFFIX = ".tfx"
 

@@ -34,7 +34,7 @@ from dials_truncfix.sweep.uniformity import ring_anisotropy
 from dials_truncfix.sweep.work import SweepWork
 
 #: Raised when a field changes its meaning or goes.
-SCHEMA = 1
+SCHEMA = 2
 
 
 def software_versions() -> dict[str, str]:
