@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dxtbx.model.experiment_list import ExperimentList
 
-from dials_truncfix.correction.scattering import d_spacing
+from dials_truncfix.correction.regions.scattering import d_spacing
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.source import SweepSource
 from dials_truncfix.sweep.work import SweepWork

@@ -27,20 +27,20 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import minimize
 
-from dials_truncfix.correction.camera_fit import (
+from dials_truncfix.correction.draws.quantiles import conditional_tables
+from dials_truncfix.correction.fit import RingFits, fit_histograms
+from dials_truncfix.correction.histogram import ring_histograms
+from dials_truncfix.correction.joint_camera.camera_fit import (
     LARGEST_MISFIT,
     CameraFit,
     fit_camera,
 )
-from dials_truncfix.correction.camera_model import CameraModel
-from dials_truncfix.correction.camera_regions import brightness_regions
-from dials_truncfix.correction.distributions import distribution
-from dials_truncfix.correction.fit import RingFits, fit_histograms
-from dials_truncfix.correction.histogram import ring_histograms
-from dials_truncfix.correction.intervals import make_intervals
-from dials_truncfix.correction.likelihood import exact_model
-from dials_truncfix.correction.quantiles import conditional_tables
-from dials_truncfix.correction.start import quantile_starts
+from dials_truncfix.correction.joint_camera.camera_model import CameraModel
+from dials_truncfix.correction.joint_camera.camera_regions import brightness_regions
+from dials_truncfix.correction.laws.distributions import distribution
+from dials_truncfix.correction.laws.intervals import make_intervals
+from dials_truncfix.correction.laws.likelihood import exact_model
+from dials_truncfix.correction.laws.start import quantile_starts
 
 SEED = 2016
 N_BINS = 2048

@@ -22,23 +22,23 @@ from numpy.typing import NDArray
 
 from dials.util import tabulate
 
-from dials_truncfix.correction.annuli import equal_area_annuli
-from dials_truncfix.correction.areas import areas_of_labels, one_area
-from dials_truncfix.correction.cells import (
+from dials_truncfix.correction.draws.draw import draw_zeros
+from dials_truncfix.correction.draws.region_law import law_of_zeros
+from dials_truncfix.correction.fit import fit_histograms
+from dials_truncfix.correction.histogram import ring_histograms
+from dials_truncfix.correction.regions.annuli import equal_area_annuli
+from dials_truncfix.correction.regions.areas import areas_of_labels, one_area
+from dials_truncfix.correction.regions.cells import (
     Lattice,
     cells_of_areas,
     sectors,
     tiles,
     whole_image,
 )
-from dials_truncfix.correction.draw import draw_zeros
-from dials_truncfix.correction.fit import fit_histograms
-from dials_truncfix.correction.histogram import ring_histograms
-from dials_truncfix.correction.nodes import Nodes, cell_nodes
-from dials_truncfix.correction.partition import Partition
-from dials_truncfix.correction.radial_grid import radial_grid
-from dials_truncfix.correction.region_law import law_of_zeros
-from dials_truncfix.correction.regions import Regions
+from dials_truncfix.correction.regions.nodes import Nodes, cell_nodes
+from dials_truncfix.correction.regions.partition import Partition
+from dials_truncfix.correction.regions.radial_grid import radial_grid
+from dials_truncfix.correction.regions.regions import Regions
 
 SHAPE = (1024, 1024)
 BOX = 64

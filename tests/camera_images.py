@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from dials_truncfix.correction.annuli import equal_area_annuli
-from dials_truncfix.correction.camera_model import CameraModel
+from dials_truncfix.correction.draws.pixel_law import PixelLaw, regional_law
 from dials_truncfix.correction.fit import RingFits, fit_histograms
 from dials_truncfix.correction.histogram import ring_histograms
-from dials_truncfix.correction.nodes import radial_nodes
-from dials_truncfix.correction.pixel_law import PixelLaw, regional_law
-from dials_truncfix.correction.radial_grid import radial_grid
-from dials_truncfix.correction.regions import Regions, annular_regions
+from dials_truncfix.correction.joint_camera.camera_model import CameraModel
+from dials_truncfix.correction.regions.annuli import equal_area_annuli
+from dials_truncfix.correction.regions.nodes import radial_nodes
+from dials_truncfix.correction.regions.radial_grid import radial_grid
+from dials_truncfix.correction.regions.regions import Regions, annular_regions
 
 CAMERA = CameraModel(gain=6.0, pulse_variance=0.5, read_noise=6.0)
 BOX = 13

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 from scipy.optimize import minimize
 
-from dials_truncfix.correction.distributions import distribution
 from dials_truncfix.correction.fit import RingFits, fit_histograms
-from dials_truncfix.correction.summaries import mean_nonpositive
+from dials_truncfix.correction.laws.distributions import distribution
+from dials_truncfix.correction.laws.summaries import mean_nonpositive
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dials_truncfix.correction import symmetric3
-from dials_truncfix.correction.choice import prefers_emg
-from dials_truncfix.correction.distributions import distribution
-from dials_truncfix.correction.family_fit import FamilyFit
-from dials_truncfix.correction.intervals import N_INTERVALS, make_intervals
-from dials_truncfix.correction.likelihood import (
+from dials_truncfix.correction.laws import symmetric3
+from dials_truncfix.correction.laws.choice import prefers_emg
+from dials_truncfix.correction.laws.distributions import distribution
+from dials_truncfix.correction.laws.family_fit import FamilyFit
+from dials_truncfix.correction.laws.intervals import N_INTERVALS, make_intervals
+from dials_truncfix.correction.laws.likelihood import (
     LocalModel,
     exact_model,
     exact_nll,
     paper_model,
     paper_nll,
 )
-from dials_truncfix.correction.scoring import minimise
+from dials_truncfix.correction.laws.scoring import minimise
 
 POINTS = {
     "lognormal": np.array([4.0, np.log(6.0), 0.25]),

@@ -3,8 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dials_truncfix.correction.annuli import equal_area_annuli
-from dials_truncfix.correction.draw import replace_zeros
+from dials_truncfix.correction.draws.draw import replace_zeros
+from dials_truncfix.correction.draws.quantiles import (
+    conditional_tables,
+    mean_preserving_knots,
+)
 from dials_truncfix.correction.fit import fit_histograms
 from dials_truncfix.correction.gain import (
     NoiseProfile,
@@ -13,10 +16,7 @@ from dials_truncfix.correction.gain import (
     noise_profile,
 )
 from dials_truncfix.correction.histogram import ring_histograms
-from dials_truncfix.correction.quantiles import (
-    conditional_tables,
-    mean_preserving_knots,
-)
+from dials_truncfix.correction.regions.annuli import equal_area_annuli
 
 SHAPE = (1024, 1024)
 SLOW, FAST = np.indices(SHAPE)

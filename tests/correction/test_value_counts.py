@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dials_truncfix.correction.camera_model import CameraModel
 from dials_truncfix.correction.fit import fit_histograms
 from dials_truncfix.correction.histogram import ring_histograms
+from dials_truncfix.correction.joint_camera.camera_model import CameraModel
 from dials_truncfix.correction.value_counts import (
     add_counts,
     count_values,

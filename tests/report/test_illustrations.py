@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dials_truncfix.correction.gain import NoiseProfile
-from dials_truncfix.correction.regions import RegionTable
+from dials_truncfix.correction.regions.regions import RegionTable
 from dials_truncfix.correction.value_counts import ValueCounts
 from dials_truncfix.io.packed import unpack_array
 from dials_truncfix.io.plain import from_plain

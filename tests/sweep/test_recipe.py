@@ -9,8 +9,8 @@ import pytest
 
 from dxtbx.model.experiment_list import ExperimentListFactory
 
-from dials_truncfix.correction.camera_model import CameraModel, SweepCamera
 from dials_truncfix.correction.fit import RingFits
+from dials_truncfix.correction.joint_camera.camera_model import CameraModel, SweepCamera
 from dials_truncfix.io.plain import field_types, from_plain, to_plain
 from dials_truncfix.io.run_lengths import run_lengths
 from dials_truncfix.sweep.label_image import LabelImage

@@ -7,7 +7,7 @@ from typing import Any
 from dials.util import Sorry
 
 from dials_truncfix.command_line.program import explain
-from dials_truncfix.correction.camera_model import CameraModel, SweepCamera
+from dials_truncfix.correction.joint_camera.camera_model import CameraModel, SweepCamera
 from dials_truncfix.io.plain import from_plain
 from dials_truncfix.io.sidecar import parse_json
 from dials_truncfix.io.source_files import open_regular, printable

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from dials_truncfix.correction.tiles import tile_levels, tile_means
+from dials_truncfix.correction.regions.tiles import tile_levels, tile_means
 
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dials_truncfix.correction.camera_model import NAME as CAMERA
-from dials_truncfix.correction.camera_model import CameraModel
-from dials_truncfix.correction.camera_rates import fit_rates
-from dials_truncfix.correction.camera_zeros import zero_law
-from dials_truncfix.correction.choice import prefers_emg
-from dials_truncfix.correction.distributions import FAMILIES, distribution
-from dials_truncfix.correction.family_fit import FamilyFit, fit_family
-from dials_truncfix.correction.intervals import (
+from dials_truncfix.correction.joint_camera.camera_model import NAME as CAMERA
+from dials_truncfix.correction.joint_camera.camera_model import CameraModel
+from dials_truncfix.correction.joint_camera.camera_rates import fit_rates
+from dials_truncfix.correction.joint_camera.camera_zeros import zero_law
+from dials_truncfix.correction.laws.choice import prefers_emg
+from dials_truncfix.correction.laws.distributions import FAMILIES, distribution
+from dials_truncfix.correction.laws.family_fit import FamilyFit, fit_family
+from dials_truncfix.correction.laws.intervals import (
     THRESHOLDS,
     UPPER_FRACTION,
     UPPER_FRACTION_OF_RATES,
     Intervals,
     make_intervals,
 )
-from dials_truncfix.correction.summaries import (
+from dials_truncfix.correction.laws.summaries import (
     mean_nonpositive,
     p_nonpositive,
     reduced_chi_square,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.tiles import (
+from dials_truncfix.correction.regions.tiles import (
     MAD_TO_SD,
     rings_of_tiles,
     tile_means,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.annuli import OUTSIDE
+from dials_truncfix.correction.regions.annuli import OUTSIDE
 
 IntArray = npt.NDArray[np.integer[Any]]
 

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.camera_law import grid_to, highest_reading, masses
-from dials_truncfix.correction.camera_model import NAME as CAMERA
-from dials_truncfix.correction.distributions import distribution
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.histogram import ring_histograms
-from dials_truncfix.correction.intervals import THRESHOLDS
+from dials_truncfix.correction.joint_camera.camera_law import (
+    grid_to,
+    highest_reading,
+    masses,
+)
+from dials_truncfix.correction.joint_camera.camera_model import NAME as CAMERA
+from dials_truncfix.correction.laws.distributions import distribution
+from dials_truncfix.correction.laws.intervals import THRESHOLDS
 
 IntArray = npt.NDArray[np.integer[Any]]
 Counts = npt.NDArray[np.int64]

@@ -18,7 +18,7 @@ from dials_truncfix.camera.f416 import (
     expose,
     fixed_pattern,
 )
-from dials_truncfix.correction.scattering import two_theta_map
+from dials_truncfix.correction.regions.scattering import two_theta_map
 from dials_truncfix.simulate.background import Background, beam_stop_transmission
 from dials_truncfix.simulate.prediction import SweepReflections
 from dials_truncfix.simulate.spots import SPOT_REACH, add_gaussian_spots

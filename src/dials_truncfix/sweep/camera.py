@@ -8,12 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.camera_fit import LARGEST_MISFIT, CameraFit, fit_camera
-from dials_truncfix.correction.camera_model import NAME as CAMERA
-from dials_truncfix.correction.camera_model import SweepCamera
-from dials_truncfix.correction.camera_regions import brightness_regions
 from dials_truncfix.correction.gain import GainEstimate
 from dials_truncfix.correction.histogram import ring_histograms
+from dials_truncfix.correction.joint_camera.camera_fit import (
+    LARGEST_MISFIT,
+    CameraFit,
+    fit_camera,
+)
+from dials_truncfix.correction.joint_camera.camera_model import NAME as CAMERA
+from dials_truncfix.correction.joint_camera.camera_model import SweepCamera
+from dials_truncfix.correction.joint_camera.camera_regions import brightness_regions
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.sweep.measure import N_BINS
 from dials_truncfix.sweep.options import CorrectionOptions

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.correlation_summary import (
+from dials_truncfix.correction.correlation.correlation_summary import (
     SweepCorrelation,
     summarise_correlations,
 )
+from dials_truncfix.correction.correlation.noise_correlation import NoiseCorrelation
+from dials_truncfix.correction.correlation.noise_covariance import (
+    NoiseCovariance,
+    noise_covariance,
+)
+from dials_truncfix.correction.draws.pixel_law import noise_correlation, regional_law
 from dials_truncfix.correction.excerpt import find_close_up, small_picture
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.gain import NoiseProfile, noise_profile
-from dials_truncfix.correction.noise_correlation import NoiseCorrelation
-from dials_truncfix.correction.noise_covariance import NoiseCovariance, noise_covariance
-from dials_truncfix.correction.pixel_law import noise_correlation, regional_law
-from dials_truncfix.correction.regions import Regions, RegionTable
-from dials_truncfix.correction.scattering import d_spacing
+from dials_truncfix.correction.regions.regions import Regions, RegionTable
+from dials_truncfix.correction.regions.scattering import d_spacing
 from dials_truncfix.correction.value_counts import ValueCounts, count_values
 from dials_truncfix.sweep.correct import IntArray, corrected_pixels
 from dials_truncfix.sweep.source import Frame

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.fit import RingFits
-from dials_truncfix.correction.pixel_law import (
+from dials_truncfix.correction.draws.pixel_law import (
     PixelLaw,
     draw_pixels,
     regional_law,
     with_correlation,
     with_local_rates,
 )
-from dials_truncfix.correction.regions import Regions
+from dials_truncfix.correction.fit import RingFits
+from dials_truncfix.correction.regions.regions import Regions
 from dials_truncfix.sweep.source import Frame
 from dials_truncfix.sweep.work import SweepWork
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.annuli import Annuli
-from dials_truncfix.correction.areas import Areas
-from dials_truncfix.correction.cells import (
+from dials_truncfix.correction.regions.annuli import Annuli
+from dials_truncfix.correction.regions.areas import Areas
+from dials_truncfix.correction.regions.cells import (
     Lattice,
     cells_of_areas,
     sectors,
     tiles,
     whole_image,
 )
-from dials_truncfix.correction.nodes import Nodes, cell_nodes
-from dials_truncfix.correction.partition import Partition
-from dials_truncfix.correction.radial_grid import RadialGrid
+from dials_truncfix.correction.regions.nodes import Nodes, cell_nodes
+from dials_truncfix.correction.regions.partition import Partition
+from dials_truncfix.correction.regions.radial_grid import RadialGrid
 from dials_truncfix.sweep.options import CorrectionOptions
 
 #: Tiles along the longer edge of an image, if their size is not given.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from dxtbx import flumpy
 from dxtbx.format.Registry import get_format_class_for_file
 
-from dials_truncfix.correction.areas import known_labels
+from dials_truncfix.correction.regions.areas import known_labels
 from dials_truncfix.io.run_lengths import RunLengths, expand, run_lengths
 
 IntArray = npt.NDArray[np.int32]

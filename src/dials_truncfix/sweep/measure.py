@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.anisotropy import ZeroCounts, count_zeros
 from dials_truncfix.correction.fit import RingFits, fit_histograms
 from dials_truncfix.correction.histogram import ring_histograms
-from dials_truncfix.correction.regions import Regions, RegionTable
+from dials_truncfix.correction.regions.anisotropy import ZeroCounts, count_zeros
+from dials_truncfix.correction.regions.regions import Regions, RegionTable
 from dials_truncfix.io.run_lengths import RunLengths, run_lengths
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.sweep.options import CorrectionOptions

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from dials_truncfix.correction.camera_model import SweepCamera
+from dials_truncfix.correction.joint_camera.camera_model import SweepCamera
 from dials_truncfix.io.sidecar import SUFFIX
 from dials_truncfix.sweep.label_image import LabelImage
 

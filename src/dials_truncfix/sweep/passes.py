@@ -16,9 +16,9 @@ import numpy as np
 
 from dials.util import progress
 
+from dials_truncfix.correction.correlation.gain_of_sums import gain_of_sums
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.gain import GainEstimate, estimate_gain
-from dials_truncfix.correction.gain_of_sums import gain_of_sums
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.sweep import summary
 from dials_truncfix.sweep.camera import camera_gain

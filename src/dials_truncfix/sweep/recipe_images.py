@@ -19,7 +19,7 @@ from dxtbx.format.image import ImageBool
 from dxtbx.format.Registry import get_format_class_for
 
 from dials_truncfix import compat
-from dials_truncfix.correction.mask import tile_shape
+from dials_truncfix.correction.regions.beam_stop import tile_shape
 from dials_truncfix.io.run_lengths import expand
 from dials_truncfix.io.source_files import ReadingRights, find_source, printable
 from dials_truncfix.sweep.correct import corrected_pixels

@@ -16,12 +16,12 @@ from dials.util.version import dials_version
 
 import dials_truncfix
 from dials_truncfix import compat
-from dials_truncfix.correction.camera_fit import CameraFit
-from dials_truncfix.correction.camera_model import NAME as CAMERA
 from dials_truncfix.correction.gain import GainEstimate
-from dials_truncfix.correction.regions import RegionTable
-from dials_truncfix.correction.scattering import d_spacing
-from dials_truncfix.correction.verdict import Verdict
+from dials_truncfix.correction.joint_camera.camera_fit import CameraFit
+from dials_truncfix.correction.joint_camera.camera_model import NAME as CAMERA
+from dials_truncfix.correction.regions.regions import RegionTable
+from dials_truncfix.correction.regions.scattering import d_spacing
+from dials_truncfix.correction.verdict.verdict import Verdict
 from dials_truncfix.io.plain import to_plain
 from dials_truncfix.sweep.close_look import CloseLook, looked_correlation
 from dials_truncfix.sweep.illustrations import make_illustrations

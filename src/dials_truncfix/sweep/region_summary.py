@@ -9,8 +9,8 @@ import numpy as np
 
 from dials.util import tabulate
 
-from dials_truncfix.correction.anisotropy import SMALLEST_CHANCE, Anisotropy
-from dials_truncfix.correction.areas import Areas
+from dials_truncfix.correction.regions.anisotropy import SMALLEST_CHANCE, Anisotropy
+from dials_truncfix.correction.regions.areas import Areas
 from dials_truncfix.sweep.measure import ImageFits
 from dials_truncfix.sweep.work import SweepWork
 

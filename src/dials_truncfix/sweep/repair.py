@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dials_truncfix.correction.evidence import collect_evidence
-from dials_truncfix.correction.verdict import Verdict, VerdictClass, judge
+from dials_truncfix.correction.verdict.evidence import collect_evidence
+from dials_truncfix.correction.verdict.verdict import Verdict, VerdictClass, judge
 from dials_truncfix.io.atomic import atomic_write, check_writable
 from dials_truncfix.io.staging import output_folder, staging_folder
 from dials_truncfix.parallel import TaskMap, task_map

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dxtbx import IncorrectFormatError, flumpy
 
 from dials_truncfix import compat
-from dials_truncfix.correction.scattering import two_theta_map
+from dials_truncfix.correction.regions.scattering import two_theta_map
 from dials_truncfix.io.tvips import find_parts
 
 IntArray = npt.NDArray[np.int32]

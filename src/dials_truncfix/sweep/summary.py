@@ -9,9 +9,12 @@ import numpy as np
 
 from dials.util import tabulate
 
-from dials_truncfix.correction.correlation_summary import BOX, SweepCorrelation
+from dials_truncfix.correction.correlation.correlation_summary import (
+    BOX,
+    SweepCorrelation,
+)
 from dials_truncfix.correction.gain import GainEstimate
-from dials_truncfix.correction.verdict import VerdictClass
+from dials_truncfix.correction.verdict.verdict import VerdictClass
 from dials_truncfix.sweep.measure import ImageFits
 from dials_truncfix.sweep.options import OutputOptions, numbered
 from dials_truncfix.sweep.panel import PanelValues

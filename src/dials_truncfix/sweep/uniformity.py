@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dials_truncfix.correction.anisotropy import Anisotropy, anisotropy
+from dials_truncfix.correction.regions.anisotropy import Anisotropy, anisotropy
 from dials_truncfix.sweep.measure import ImageFits
 
 # Regions with fewer zeros say little about the law of the zeros.

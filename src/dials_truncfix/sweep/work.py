@@ -15,14 +15,18 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.anisotropy import AzimuthGrid, azimuth_grid
-from dials_truncfix.correction.annuli import Annuli, equal_area_annuli, without
-from dials_truncfix.correction.areas import Areas, areas_of_labels, one_area
-from dials_truncfix.correction.mask import pixels_of_tiles, shadowed_tiles
-from dials_truncfix.correction.nodes import Nodes, radial_nodes
-from dials_truncfix.correction.radial_grid import RadialGrid, radial_grid
-from dials_truncfix.correction.regions import Regions, RegionTable, annular_regions
-from dials_truncfix.correction.scattering import d_spacing
+from dials_truncfix.correction.regions.anisotropy import AzimuthGrid, azimuth_grid
+from dials_truncfix.correction.regions.annuli import Annuli, equal_area_annuli, without
+from dials_truncfix.correction.regions.areas import Areas, areas_of_labels, one_area
+from dials_truncfix.correction.regions.beam_stop import pixels_of_tiles, shadowed_tiles
+from dials_truncfix.correction.regions.nodes import Nodes, radial_nodes
+from dials_truncfix.correction.regions.radial_grid import RadialGrid, radial_grid
+from dials_truncfix.correction.regions.regions import (
+    Regions,
+    RegionTable,
+    annular_regions,
+)
+from dials_truncfix.correction.regions.scattering import d_spacing
 from dials_truncfix.sweep.division import Division, divide
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.source import Frame, SweepSource

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from dials_truncfix.correction.fit import RingFits
-from dials_truncfix.correction.regions import Regions
+from dials_truncfix.correction.regions.regions import Regions
 from dials_truncfix.sweep.correct import drawn_pixels, image_law
 from dials_truncfix.sweep.image_output import Destination, open_output
 from dials_truncfix.sweep.measure import ImageFits, MeasureTask, fit_frame

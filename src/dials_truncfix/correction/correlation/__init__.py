@@ -1,0 +1,1 @@
+"""Noise that neighbouring pixels share: measured, drawn, and in sums of pixels."""

@@ -1,0 +1,1 @@
+"""Quantile tables of the values below zero, and the draws from them."""

@@ -1,0 +1,1 @@
+"""Distributions of pixel values, and their fit to truncated histograms."""

@@ -1,0 +1,1 @@
+"""Parts of an image whose pixels share one distribution, and what is left out."""

@@ -1,0 +1,1 @@
+"""Whether the zeros of a sweep are values that were cut off."""
