@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 _package = Path(__file__).resolve().parents[1] / "src" / "dials_truncfix"
@@ -14,7 +15,8 @@ release = re.search(
 ).group(1)
 version = release
 
-extensions = ["sphinx.ext.mathjax"]
+sys.path.insert(0, str(Path(__file__).parent / "extensions"))
+extensions = ["sphinx.ext.mathjax", "dials_command"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
 html_theme_options = {"description": "Repair of truncated electron diffraction images"}

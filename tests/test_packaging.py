@@ -15,6 +15,7 @@ import pytest
 import dials_truncfix
 
 PLUGIN_GROUPS = ("console_scripts", "dxtbx.format")
+ROOT = Path(__file__).parents[1]
 
 
 def entry_points(group: str) -> list[metadata.EntryPoint]:
@@ -37,6 +38,27 @@ def test_each_command_has_a_dispatcher():
     commands = {entry.name for entry in entry_points("console_scripts")}
     dispatched = {entry.name for entry in entry_points("libtbx.dispatcher.script")}
     assert commands == dispatched
+
+
+def test_each_command_has_a_page_of_the_documentation():
+    pages = ROOT / "docs" / "commands"
+    for entry in entry_points("console_scripts"):
+        module = entry.value.partition(":")[0]
+        text = (pages / f"{entry.name}.rst").read_text()
+        assert f".. dials-command:: {module}\n" in text
+
+
+def test_the_conda_recipe_names_and_tries_each_command():
+    recipe = (ROOT / "recipe" / "meta.yaml").read_text()
+    for entry in entry_points("console_scripts"):
+        assert f"    - {entry.name} = {entry.value}\n" in recipe
+        assert f"    - {entry.name} -h\n" in recipe
+
+
+def test_versions_agree():
+    version = dials_truncfix.__version__
+    assert f'version = "{version}"' in (ROOT / "recipe" / "meta.yaml").read_text()
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_nothing_that_breaks_dials_is_required():
