@@ -52,6 +52,20 @@ d_min = None
   .type = float(value_min=0)
   .help = "High resolution limit, Å."
 
+stream
+  .help = "What CrystFEL streams (.stream) do not say."
+{
+  space_group = None
+    .type = str
+    .help = "Space group of the crystals, symbol or number. A stream states the lattice"
+            "only, with which the group has to agree."
+  polarisation_fraction = None
+    .type = float(value_min=0, value_max=1)
+    .help = "Part of the beam whose electric field is horizontal: 1 for most XFELs and"
+            "synchrotrons, 0.5 for an unpolarised beam. None: intensities are not"
+            "corrected for polarisation."
+}
+
 reference {
   file = None
     .type = path

@@ -19,6 +19,8 @@ Examples::
 
   dials.truncfix_postrefine integrated.expt integrated.refl model=gaussian d_min=1.8
 
+  dials.truncfix_postrefine indexed.stream stream.space_group="C 2 2 21"
+
   dials.merge postrefined.expt postrefined.refl
 """
 
@@ -29,6 +31,7 @@ import math
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,12 @@ from dials_truncfix.command_line.program import (
     plain_values,
     start,
 )
-from dials_truncfix.compare.files import EXPERIMENTS, REFLECTIONS, load_integrated
+from dials_truncfix.compare.files import (
+    EXPERIMENTS,
+    REFLECTIONS,
+    Integrated,
+    load_integrated,
+)
 from dials_truncfix.io.staging import staged_files
 from dials_truncfix.parallel import available_processes, task_map
 from dials_truncfix.postrefine import tables
@@ -63,6 +71,7 @@ from dials_truncfix.postrefine.profiles import profiles
 from dials_truncfix.postrefine.record import run_record
 from dials_truncfix.postrefine.reference import read_reference
 from dials_truncfix.postrefine.rejection import RejectionLimits
+from dials_truncfix.postrefine.streams import STREAM, StreamOptions, load_stream
 from dials_truncfix.postrefine.words import (
     Table,
     cycle_table,
@@ -124,26 +133,76 @@ def input_options(params: Any) -> tables.InputOptions:
     )
 
 
-def sort_files(files: Sequence[str]) -> tuple[list[Path], list[Path]]:
-    """Tell reflections from experiments by their names.
+@dataclass(frozen=True)
+class InputFiles:
+    """Reflections, experiments and streams, told by their names."""
+
+    reflections: list[Path]
+    experiments: list[Path]
+    streams: list[Path]
+
+    def given(self) -> list[Path]:
+        """List the files that were named."""
+        return [*self.reflections, *self.experiments, *self.streams]
+
+    def read(self) -> list[Path]:
+        """List all files that are read, those found beside others too."""
+        beside = [path.with_suffix(EXPERIMENTS) for path in self.reflections]
+        return [*self.given(), *beside]
+
+
+def sort_files(files: Sequence[str]) -> InputFiles:
+    """Tell reflections, experiments and streams by their names.
 
     Raises
     ------
     Sorry
         About the first file that is neither, or if there are no reflections.
     """
-    paths = [Path(file) for file in files]
-    for path in paths:
-        if path.suffix not in (REFLECTIONS, EXPERIMENTS):
+    by_suffix: dict[str, list[Path]] = {REFLECTIONS: [], EXPERIMENTS: [], STREAM: []}
+    for path in map(Path, files):
+        if path.suffix not in by_suffix:
             raise Sorry(
-                f"{path}: neither reflections (.refl) nor experiments (.expt); a reference "
-                "is given as reference.file="
+                f"{path}: neither reflections (.refl), experiments (.expt) nor a CrystFEL "
+                "stream (.stream); a reference is given as reference.file="
             )
-    reflections = [path for path in paths if path.suffix == REFLECTIONS]
-    experiments = [path for path in paths if path.suffix == EXPERIMENTS]
-    if not reflections:
+        by_suffix[path.suffix].append(path)
+    found = InputFiles(
+        by_suffix[REFLECTIONS], by_suffix[EXPERIMENTS], by_suffix[STREAM]
+    )
+    if not found.reflections and (found.experiments or not found.streams):
         raise Sorry("no reflections were given: add the .refl file of the experiments")
-    return reflections, experiments
+    return found
+
+
+def load_files(params: Any, files: InputFiles) -> list[Integrated]:
+    """Read all files.
+
+    Raises
+    ------
+    ValueError
+        If one is damaged, or files do not belong together.
+    OSError
+        If a file cannot be read.
+    """
+    loaded = []
+    if files.reflections:
+        loaded += load_integrated(files.reflections, files.experiments)
+    options = StreamOptions(
+        space_group=params.stream.space_group,
+        polarisation_fraction=params.stream.polarisation_fraction,
+    )
+    for path in files.streams:
+        parts, n_incomplete = load_stream(path, options)
+        loaded += parts
+        if n_incomplete:
+            images = "1 image is" if n_incomplete == 1 else f"{n_incomplete} images are"
+            logger.warning(
+                "%s: %s incomplete, as when indexamajig was stopped, and left out",
+                path,
+                images,
+            )
+    return loaded
 
 
 def _log(table: Table) -> None:
@@ -168,9 +227,7 @@ def _refine(params: Any, data: tables.DataSet) -> tuple[Outcome, Any]:
     return outcome, external
 
 
-def postrefine_files(
-    params: Any, reflections: list[Path], experiments: list[Path]
-) -> None:
+def postrefine_files(params: Any, files: InputFiles) -> None:
     """Refine, log the tables and write all files.
 
     Raises
@@ -194,9 +251,7 @@ def postrefine_files(
     with ExitStack() as stack:
         # before the work, so that a folder that cannot be written costs no time
         staged = dict(zip(wanted, stack.enter_context(staged_files(wanted))))
-        data = tables.load_data_set(
-            load_integrated(reflections, experiments), input_options(params)
-        )
+        data = tables.load_data_set(load_files(params, files), input_options(params))
         logger.info(
             "%d lattices, %d reflections, %s, cell %s",
             len(data.experiments),
@@ -235,7 +290,7 @@ def postrefine_files(
         binned = profiles(observations, outcome, external)
         record = {
             "versions": software_versions(),
-            "files": [str(path) for path in (*reflections, *experiments)],
+            "files": list(map(str, files.given())),
             # neither changes the results
             "parameters": {
                 name: value
@@ -274,7 +329,7 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         Definition of the parameters.
     """
     parser = ArgumentParser(
-        usage="dials.truncfix_postrefine [options] integrated.expt integrated.refl",
+        usage="dials.truncfix_postrefine [options] integrated.expt integrated.refl | x.stream",
         phil=phil,
         epilog=__doc__,
     )
@@ -283,16 +338,15 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     if not files:
         parser.print_help()
         sys.exit(0)
-    reflections, experiments = sort_files(files)
+    given_files = sort_files(files)
     output = params.output
-    read = [*reflections, *(path.with_suffix(EXPERIMENTS) for path in reflections)]
     keep_files(
-        [*map(str, [*read, *experiments]), *filter(None, [params.reference.file])],
+        [*map(str, given_files.read()), *filter(None, [params.reference.file])],
         [output.experiments, output.reflections, output.mtz, output.json, output.log],
     )
     start(parser, options, params.output.log)
     try:
-        postrefine_files(params, reflections, experiments)
+        postrefine_files(params, given_files)
     except OSError as error:
         raise Sorry(explain(error, "the files given")) from None
     except ValueError as error:

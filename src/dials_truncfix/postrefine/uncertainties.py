@@ -65,11 +65,15 @@ def covariances(
     bend = free_part(inside * matrix + prior, free)
     diagonal = np.sqrt(np.einsum("ljj->lj", bend))
     scales = diagonal[:, :, None] * diagonal[:, None, :]
-    inverse = np.linalg.inv(bend / scales + _SINGULAR * np.eye(N_PARAMETERS)) / scales
     both = free[:, :, None] & free[:, None, :]
-    inverse = np.where(both, inverse, 0.0)
     noise = mean_square_limited(options.huber) * matrix + prior
-    return np.asarray(inverse @ noise @ inverse)
+    # lattices that lost all their signal have no finite uncertainties
+    with np.errstate(over="ignore", invalid="ignore"):
+        inverse = (
+            np.linalg.inv(bend / scales + _SINGULAR * np.eye(N_PARAMETERS)) / scales
+        )
+        inverse = np.where(both, inverse, 0.0)
+        return np.asarray(inverse @ noise @ inverse)
 
 
 def carried(

@@ -1,0 +1,361 @@
+"""CrystFEL stream files: crystals and their integrated reflections, one after the other.
+
+A stream is text: a line with the version of the format, the geometry of the detector, and
+one chunk for each image with any number of crystals. Vectors are in CrystFEL's laboratory
+frame: z along the beam, y upwards, x to the left of somebody who looks along the beam.
+Reciprocal axes are in nm⁻¹, and become Å⁻¹ here.
+
+References
+----------
+White, T. A. et al. (2012). J. Appl. Cryst. 45, 335-341.
+https://doi.org/10.1107/S0021889812002312
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from dials_truncfix.io.crystfel_geometry import StreamPanel, parse_panels
+
+FloatArray = npt.NDArray[np.float64]
+
+#: h c, eV Å. CrystFEL states wavelengths as energies of photons, for electrons too.
+EV_ANGSTROM = 12398.419843320026
+_MAGIC = "CrystFEL stream format "
+#: Numbers in a line of a reflection, by the version; a name of the panel follows in 2.3.
+_N_NUMBERS = 9
+_VERSIONS = ("2.2", "2.3")
+_GEOMETRY = ("----- Begin geometry file -----", "----- End geometry file -----")
+_CHUNK = ("----- Begin chunk -----", "----- End chunk -----")
+_CRYSTAL = ("--- Begin crystal", "--- End crystal")
+_REFLECTIONS = ("Reflections measured after indexing", "End of reflections")
+_AXES = ("astar", "bstar", "cstar")
+#: More text than any line of a stream; a file without line ends is none.
+_LONGEST_LINE = 1 << 16
+
+
+@dataclass(frozen=True)
+class StreamCrystal:
+    """One crystal of a stream.
+
+    Attributes
+    ----------
+    image, event : str
+        File of the image, and which of its images, empty if it holds one.
+    number : int
+        Which crystal of the image, from 0.
+    wavelength : float
+        Å.
+    camera_length : float
+        Mean distance of the panels along the beam, mm; NaN if it is not stated.
+    setting : ndarray, shape (3, 3)
+        A, reciprocal axes as columns, Å⁻¹.
+    lattice_type, centering, unique_axis : str
+        Such as orthorhombic, C, and ``?`` for none.
+    profile_radius : float
+        CrystFEL's estimate of the radius of reciprocal lattice points, Å⁻¹; NaN if it is
+        not stated.
+    miller_index : ndarray, shape (n, 3), int32
+        h, k, l.
+    intensity, sigma, peak, background : ndarray, shape (n,)
+        As integrated, ADU: intensity and its standard deviation, highest pixel, mean
+        background of a pixel.
+    fast, slow : ndarray, shape (n,)
+        Predicted position in the data block, pixels.
+    panel : ndarray, shape (n,), int
+        Position among the panels of the stream; -1 for none.
+    """
+
+    image: str
+    event: str
+    number: int
+    wavelength: float
+    camera_length: float
+    setting: FloatArray
+    lattice_type: str
+    centering: str
+    unique_axis: str
+    profile_radius: float
+    miller_index: npt.NDArray[np.int32]
+    intensity: FloatArray
+    sigma: FloatArray
+    peak: FloatArray
+    background: FloatArray
+    fast: FloatArray
+    slow: FloatArray
+    panel: npt.NDArray[np.int64]
+
+
+@dataclass
+class _Table:
+    """Numbers of a list of reflections, one row for each, and their panels."""
+
+    numbers: FloatArray
+    panels: list[str]
+
+
+@dataclass
+class _Crystal:
+    """A crystal as it stands in the file, and where it begins."""
+
+    line: int
+    values: dict[str, str] = field(default_factory=dict)
+    table: _Table | None = None
+
+
+class _Lines:
+    """Lines of a text, counted; the last one may be put back."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text = text
+        self._back: str | None = None
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while True:
+            line = (
+                self._text.readline(_LONGEST_LINE) if self._back is None else self._back
+            )
+            if not line:
+                return
+            self.number += self._back is None
+            self._back = None
+            yield line.rstrip()
+
+    def put_back(self, line: str) -> None:
+        # the end of the text is an empty string
+        self._back = line + "\n"
+
+
+class StreamFile:
+    """A stream that is read from its beginning to its end, one image at a time.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Attributes
+    ----------
+    panels : tuple of StreamPanel
+        Known as soon as the first crystal has been read; empty if the stream holds none.
+    n_images, n_crystals : int
+        Complete images and crystals read so far.
+    n_incomplete : int
+        Images without an end, as when a program was stopped. Their crystals are left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.panels: tuple[StreamPanel, ...] = ()
+        self.n_images = self.n_crystals = self.n_incomplete = 0
+        self._version = ""
+
+    def crystals(self) -> Iterator[StreamCrystal]:
+        """Read one image after the other.
+
+        Yields
+        ------
+        StreamCrystal
+            In the order of the file. No more than one image is in memory at a time.
+
+        Raises
+        ------
+        ValueError
+            If the file is no stream, of a version that is not known, or damaged in a
+            place other than its end.
+        OSError
+            If the file cannot be read.
+        """
+        with self.path.open(encoding="utf-8", errors="replace") as text:
+            lines = _Lines(text)
+            self._read_version(next(iter(lines), ""))
+            for line in lines:
+                if line == _CHUNK[0]:
+                    crystals = self._read_chunk(lines)
+                    if crystals is None:
+                        self.n_incomplete += 1
+                    else:
+                        self.n_images += 1
+                        self.n_crystals += len(crystals)
+                        yield from crystals
+                elif line == _GEOMETRY[0]:
+                    self._read_geometry(lines)
+                elif line.startswith(_MAGIC):
+                    # streams may be put one after the other
+                    self._read_version(line)
+
+    def _failure(self, line_number: int, reason: str) -> ValueError:
+        return ValueError(f"{self.path}, line {line_number}: {reason}")
+
+    def _read_version(self, line: str) -> None:
+        if not line.startswith(_MAGIC):
+            raise ValueError(
+                f"{self.path}: not a CrystFEL stream: give one that indexamajig wrote"
+            )
+        self._version = line[len(_MAGIC) :].strip()
+        if self._version not in _VERSIONS:
+            raise ValueError(
+                f"{self.path}: streams of version {self._version} cannot be read, only "
+                f"{' and '.join(_VERSIONS)}: integrate again with another CrystFEL"
+            )
+
+    def _read_geometry(self, lines: _Lines) -> None:
+        block = list(itertools.takewhile(lambda line: line != _GEOMETRY[1], lines))
+        if self.panels:
+            return
+        try:
+            self.panels = parse_panels(block)
+        except ValueError as error:
+            raise ValueError(f"{self.path}, detector geometry: {error}") from None
+
+    def _read_chunk(self, lines: _Lines) -> list[StreamCrystal] | None:
+        """Read the crystals of an image; None if its end is missing."""
+        values: dict[str, str] = {}
+        found: list[_Crystal] = []
+        current: _Crystal | None = None
+        for line in lines:
+            if line == _CHUNK[1]:
+                return [self._crystal(values, each, i) for i, each in enumerate(found)]
+            if _begins_anew(line):
+                lines.put_back(line)
+                return None
+            if line == _CRYSTAL[0]:
+                current = _Crystal(lines.number)
+                found.append(current)
+            elif line == _CRYSTAL[1]:
+                current = None
+            elif line == _REFLECTIONS[0] and current is not None:
+                current.table = self._read_reflections(lines)
+                if current.table is None:
+                    return None
+            else:
+                target = values if current is None else current.values
+                # names of images may hold anything
+                colon = line.startswith(("Image filename:", "Event:"))
+                name, mark, value = line.partition(":" if colon else "=")
+                if mark:
+                    target.setdefault(name.strip(), value.strip())
+        return None
+
+    def _read_reflections(self, lines: _Lines) -> _Table | None:
+        """Read a list of reflections; None if its end is missing."""
+        rows = []
+        for line in lines:
+            if line == _REFLECTIONS[1]:
+                break
+            if _begins_anew(line):
+                lines.put_back(line)
+                return None
+            rows.append(line)
+        else:
+            return None
+        first = lines.number - len(rows)
+        if not rows or not rows[0].lstrip().startswith("h "):
+            raise self._failure(first, "a list of reflections without a heading")
+        del rows[0]
+        panels: list[str] = []
+        if self._version != "2.2":
+            parts = [row.rsplit(None, 1) or [""] for row in rows]
+            rows = [part[0] for part in parts]
+            panels = [part[-1] for part in parts]
+        return _Table(_numbers(rows, self.path, first + 1), panels)
+
+    def _crystal(
+        self, values: dict[str, str], found: _Crystal, number: int
+    ) -> StreamCrystal:
+        try:
+            energy = _first_number(values["photon_energy_eV"])
+            axes = [[float(x) for x in found.values[n].split()[:3]] for n in _AXES]
+            setting = 0.1 * np.array(axes).T
+        except KeyError as error:
+            raise self._failure(
+                found.line, f"a crystal without {error.args[0]}"
+            ) from None
+        except ValueError as error:
+            raise self._failure(
+                found.line, f"a crystal that is not understood ({error})"
+            ) from None
+        if setting.shape != (3, 3) or not np.linalg.det(setting) > 0:
+            raise self._failure(
+                found.line, "the reciprocal axes span no right-handed cell"
+            )
+        if not energy > 0:
+            raise self._failure(found.line, f"a photon energy of {energy:g} eV")
+        table = found.table or _Table(np.empty((0, _N_NUMBERS)), [])
+        data = table.numbers
+        words = found.values
+        length = values.get("average_camera_length")
+        radius = words.get("profile_radius")
+        return StreamCrystal(
+            image=values.get("Image filename", ""),
+            event=values.get("Event", ""),
+            number=number,
+            wavelength=EV_ANGSTROM / energy,
+            camera_length=1e3 * _first_number(length) if length else np.nan,
+            setting=setting,
+            lattice_type=words.get("lattice_type", "triclinic"),
+            centering=words.get("centering", "P"),
+            unique_axis=words.get("unique_axis", "?"),
+            profile_radius=0.1 * _first_number(radius) if radius else np.nan,
+            miller_index=data[:, :3].astype(np.int32),
+            intensity=data[:, 3],
+            sigma=data[:, 4],
+            peak=data[:, 5],
+            background=data[:, 6],
+            fast=data[:, 7],
+            slow=data[:, 8],
+            panel=self._panel_numbers(table),
+        )
+
+    def _panel_numbers(self, table: _Table) -> npt.NDArray[np.int64]:
+        if table.panels:
+            known = {panel.name: i for i, panel in enumerate(self.panels)}
+            return np.array([known.get(name, -1) for name in table.panels], np.int64)
+        result = np.full(len(table.numbers), -1)
+        for i, panel in enumerate(self.panels):
+            x = table.numbers[:, 7] - panel.first[0]
+            y = table.numbers[:, 8] - panel.first[1]
+            on = (x >= 0) & (x <= panel.size[0]) & (y >= 0) & (y <= panel.size[1])
+            result[on & (result < 0)] = i
+        return result
+
+
+def _begins_anew(line: str) -> bool:
+    """Whether an image, or another stream, begins."""
+    return line == _CHUNK[0] or line.startswith(_MAGIC)
+
+
+def _first_number(text: str) -> float:
+    return float(text.split()[0])
+
+
+def _numbers(rows: list[str], path: Path, first_line: int) -> FloatArray:
+    """Read numbers quickly, and find the line that holds something else if any does."""
+    if not rows:
+        return np.empty((0, _N_NUMBERS))
+    with warnings.catch_warnings():
+        # older numpy warns of what newer numpy refuses
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            flat = np.fromstring("\n".join(rows), sep=" ")
+        except (DeprecationWarning, ValueError):
+            flat = np.empty(0)
+    if len(flat) == _N_NUMBERS * len(rows):
+        return flat.reshape(-1, _N_NUMBERS)
+    for number, row in enumerate(rows, first_line):
+        try:
+            if len([float(word) for word in row.split()]) == _N_NUMBERS:
+                continue
+        except ValueError:
+            pass
+        raise ValueError(f"{path}, line {number}: not a reflection of this version")
+    raise ValueError(f"{path}, line {first_line}: reflections that are not understood")
