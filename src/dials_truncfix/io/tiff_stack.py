@@ -6,6 +6,7 @@ where that is missing Pillow takes its place. Rows come top row first, as stored
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -292,6 +293,9 @@ def _write_by_pillow(
             image.save(writer, format="TIFF", **options)
             writer.newFrame()
             count += 1
+    if isinstance(writer, io.BytesIO):
+        # Newer Pillows would close the file once more when the object goes.
+        io.BytesIO.close(writer)
     return count
 
 
