@@ -274,6 +274,57 @@ def other_group(experiments, table):
     experiments[7].crystal.set_space_group(sgtbx.space_group_info("P43").group())
 
 
+def other_cells(experiments, table):
+    for number, experiment in enumerate(experiments):
+        b = np.reshape(experiment.crystal.get_B(), (3, 3)) * (1 + 0.01 * (number - 30))
+        experiment.crystal.set_B(tuple(b.ravel()))
+
+
+def no_beam(experiments, table):
+    experiments[2].beam = None
+
+
+def no_orientation(experiments, table):
+    experiments[5].crystal.set_B(9 * (math.nan,))
+
+
+def no_rays(experiments, table):
+    del table["s1"]
+
+
+def no_indices(experiments, table):
+    del table["miller_index"]
+
+
+def infinite(experiments, table):
+    table["intensity.sum.variance"] = flex.double(len(table), math.inf)
+
+
+def nothing(experiments, table):
+    return experiments, table[:0]
+
+
+def turned(experiments, table):
+    """Crystals in another order than the reflections, without names that would tell."""
+    result = ExperimentList([experiments[59 - number] for number in range(60)])
+    for number, experiment in enumerate(result):
+        experiment.identifier = str(number)
+    for key in list(table.experiment_identifiers().keys()):
+        del table.experiment_identifiers()[key]
+    return result, table
+
+
+def other_names(experiments, table):
+    for experiment in experiments:
+        experiment.identifier = f"other-{experiment.identifier}"
+
+
+def fewer_crystals(experiments, table):
+    for key in list(table.experiment_identifiers().keys()):
+        del table.experiment_identifiers()[key]
+    return experiments[:20], table
+
+
 def one_lattice(experiments, table):
     return experiments[:1], table.select(table["id"] == 0)
 
@@ -288,6 +339,16 @@ def one_lattice(experiments, table):
         (no_variances, ["bad.refl", "without a positive variance"]),
         (other_group, ["experiment 7", "P 43 beside P 43 21 2", "dials.reindex"]),
         (one_lattice, ["single lattice", "give a reference"]),
+        (other_cells, ["bad.expt, experiment 0", "one crystal form"]),
+        (no_beam, ["bad.expt", "experiment 2 has no beam"]),
+        (no_orientation, ["bad.expt", "experiment 5", "not a number"]),
+        (no_rays, ["bad.refl", "no column s1"]),
+        (no_indices, ["bad.refl", "no indices"]),
+        (infinite, ["bad.refl", "without a positive variance"]),
+        (nothing, ["bad.refl", "holds no reflections"]),
+        (turned, ["bad.refl and", "bad.expt do not belong together", "(s1)"]),
+        (other_names, ["bad.refl and", "bad.expt do not belong together"]),
+        (fewer_crystals, ["bad.refl refers to experiment 59", "holds 20"]),
     ],
 )
 def test_bad_input_is_one_sentence(in_folder, tmp_path, monkeypatch, change, words):
@@ -314,11 +375,37 @@ def test_bad_input_is_one_sentence(in_folder, tmp_path, monkeypatch, change, wor
         (["stills/integrated.refl", "reference.file=none.mtz"], ["none.mtz"]),
         (["stills/integrated.refl", "d_min=99", "d_max=100"], ["can be used"]),
         (["stills/integrated.refl", "output.mtz=missing/m.mtz"], ["missing"]),
+        (2 * ["stills/integrated.refl"], ["is given twice"]),
     ],
 )
 def test_impossible_arguments_are_one_sentence(in_folder, args, words):
     message = refused([*args, "nproc=1", "output.log=None"])
     assert all(word in message for word in words), message
+
+
+def test_a_reference_of_other_reflections_is_refused(in_folder, tmp_path):
+    """Low resolution only, where there are no observations."""
+    true = any_reflection_file("stills/truth.mtz").as_miller_arrays()[0]
+    low = true.resolution_filter(d_min=20)
+    low.as_mtz_dataset(column_root_label="I").mtz_object().write(
+        str(tmp_path / "low.mtz")
+    )
+    before = sorted(in_folder.iterdir())
+    args = ["stills/integrated.refl", f"reference.file={tmp_path}/low.mtz", "d_max=15"]
+    message = refused([*args, "nproc=1", "output.log=None"])
+    assert "low.mtz" in message
+    assert sorted(in_folder.iterdir()) == before
+
+
+def test_files_of_a_newer_dials_are_named(in_folder, tmp_path):
+    """In the layout that comes after that of the running DIALS."""
+    content = bytearray(Path("stills/integrated.refl").read_bytes())
+    content[content.index(b"reflection_table") + len("reflection_table")] += 1
+    (tmp_path / "new.refl").write_bytes(content)
+    args = [str(tmp_path / "new.refl"), "stills/integrated.expt"]
+    message = refused([*args, "nproc=1", "output.log=None"])
+    assert "new.refl: this DIALS cannot read reflection files of version" in message
+    assert "use the DIALS that wrote it, or a newer one" in message
 
 
 def test_without_arguments_the_help_is_printed(capsys):

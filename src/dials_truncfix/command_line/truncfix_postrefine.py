@@ -160,7 +160,9 @@ def sort_files(files: Sequence[str]) -> InputFiles:
         About the first file that is neither, or if there are no reflections.
     """
     by_suffix: dict[str, list[Path]] = {REFLECTIONS: [], EXPERIMENTS: [], STREAM: []}
-    for path in map(Path, files):
+    for number, path in enumerate(map(Path, files)):
+        if any(path.samefile(other) for other in files[:number]):
+            raise Sorry(f"{path} is given twice: name every file once")
         if path.suffix not in by_suffix:
             raise Sorry(
                 f"{path}: neither reflections (.refl), experiments (.expt) nor a CrystFEL "

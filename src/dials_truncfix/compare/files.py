@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from dials.array_family import flex
+from dxtbx import flumpy
 from dxtbx.model import ExperimentList
 
 from dials_truncfix import compat
@@ -25,7 +29,7 @@ class Integrated:
     path, experiments_path : pathlib.Path
         Where they were read from.
     table : dials.array_family.flex.reflection_table
-        The reflections; column ``id`` is the position in `experiments`.
+        The reflections; `positions` tells where their experiments are.
     experiments : dxtbx.model.ExperimentList
         With crystals; images need not be there.
     """
@@ -34,6 +38,17 @@ class Integrated:
     experiments_path: Path
     table: flex.reflection_table
     experiments: ExperimentList
+
+    def positions(self) -> npt.NDArray[np.int64]:
+        """Position in `experiments` of each reflection; -1 without one."""
+        ids = flumpy.to_numpy(self.table["id"])
+        place = np.arange(len(self.experiments))
+        known = list(self.experiments.identifiers())
+        for number, name in dict(self.table.experiment_identifiers()).items():
+            # tables may name their experiments in another order
+            if number < len(place) and name and name in known:
+                place[number] = known.index(name)
+        return np.where(ids >= 0, place[ids], -1)
 
 
 def read_table(path: Path) -> flex.reflection_table:

@@ -66,10 +66,12 @@ def read_reference(path: Path, label: str | None, data: DataSet) -> ExternalRefe
     indices = flex_indices(observations.unique)
     present = intensities.customized_copy(data=flex.double(intensities.size(), 1.0))
     known = look_up(present, indices) > 0
-    if not np.any(known):
+    # some unique reflections belong to observations that were left out
+    if not np.any(known[observations.group]):
+        d = observations.d[observations.group]
         raise ValueError(
             f"{path}: it holds none of the reflections observed: give a reference that "
-            f"reaches from {observations.d.max():.1f} to {observations.d.min():.1f} Å"
+            f"reaches from {d.max():.1f} to {d.min():.1f} Å"
         )
     values = np.where(known, look_up(intensities, indices), np.nan)
     return ExternalReference(values, np.zeros(len(values)))

@@ -17,6 +17,7 @@ from dxtbx.model import ExperimentList
 from dials_truncfix import compat
 from dials_truncfix.compare.files import Integrated
 from dials_truncfix.compare.merging import group_equivalents
+from dials_truncfix.postrefine.input_checks import check_file, check_rays
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray
 from dials_truncfix.postrefine.observations import Observations
 
@@ -111,9 +112,11 @@ def load_data_set(loaded: Sequence[Integrated], options: InputOptions) -> DataSe
         In one sentence, if the files cannot be refined together, or hold nothing to refine.
     """
     for given in loaded:
-        _check_file(given, options.intensity)
+        check_file(given, _COLUMNS[options.intensity])
     experiments, table = _joined(loaded)
     symmetry, deviant = _common_symmetry(loaded, experiments, options.cell_tolerance)
+    for given in loaded:
+        check_rays(given)
     hkl = np.rint(flumpy.to_numpy(table["miller_index"].as_vec3_double()))
     hkl = hkl.astype(np.int64)
     value, variance, corrections = _corrected(table, experiments, options)
@@ -166,31 +169,6 @@ def load_data_set(loaded: Sequence[Integrated], options: InputOptions) -> DataSe
     )
 
 
-def _check_file(given: Integrated, intensity: str) -> None:
-    if "miller_index" not in given.table:
-        raise ValueError(
-            f"{given.path}: the reflections have no indices: give those that "
-            "dials.integrate or dials.ssx_integrate wrote"
-        )
-    for column in _COLUMNS[intensity]:
-        if column not in given.table:
-            raise ValueError(
-                f"{given.path}: there is no column {column}: integrate first, or choose "
-                "another intensity="
-            )
-    for number, experiment in enumerate(given.experiments):
-        if experiment.beam is None:
-            raise ValueError(
-                f"{given.experiments_path}: experiment {number} has no beam"
-            )
-        scan = experiment.scan
-        if scan is not None and scan.get_oscillation()[1] > 0:
-            raise ValueError(
-                f"{given.experiments_path}: experiment {number} is a rotation, and only "
-                "stills can be postrefined: use dials.scale for rotations"
-            )
-
-
 def _joined(
     loaded: Sequence[Integrated],
 ) -> tuple[ExperimentList, flex.reflection_table]:
@@ -203,7 +181,9 @@ def _joined(
             # pixels of spots are large, and nothing here needs them
             if name != "shoebox":
                 table[name] = given.table[name]
-        table["id"] = flumpy.from_numpy(_positions(given, len(models)))
+        place = given.positions()
+        place[place >= 0] += len(models)
+        table["id"] = flumpy.from_numpy(place.astype(np.int32))
         if tables:
             for name in set(tables[0].keys()) ^ set(table.keys()):
                 for each in (*tables, table):
@@ -224,18 +204,6 @@ def _joined(
     for number, experiment in enumerate(experiments):
         joined.experiment_identifiers()[number] = experiment.identifier
     return experiments, joined
-
-
-def _positions(given: Integrated, first: int) -> npt.NDArray[np.int32]:
-    """Position among all experiments of each reflection; -1 without one."""
-    ids = flumpy.to_numpy(given.table["id"])
-    place = np.arange(len(given.experiments), dtype=np.int32)
-    known = list(given.experiments.identifiers())
-    for number, name in dict(given.table.experiment_identifiers()).items():
-        # tables may name their experiments in another order
-        if name and name in known:
-            place[number] = known.index(name)
-    return np.where(ids >= 0, place[ids] + first, -1).astype(np.int32)
 
 
 def _common_symmetry(
