@@ -11,6 +11,11 @@ from dials_truncfix.io import smv
 
 OURS = {
     "FormatNXmxTruncfix": ("FormatNXmx", "FormatNXmxED"),
+    "FormatMRCSerialEMImage": ("FormatMRCimages",),
+    "FormatMRCSerialEMStack": ("FormatMRCstack",),
+    "FormatSerialEMRecipe": ("Format",),
+    "FormatSerialEMTIFFImage": ("Format",),
+    "FormatSerialEMTIFFStack": ("Format",),
     "FormatTVIPS": ("Format",),
     "FormatEMMENU": ("Format",),
     "FormatSMVTVIPS": ("FormatSMVADSC",),
@@ -78,6 +83,9 @@ def test_none_of_our_classes_accepts_another_programs_file(shared_data):
         ("a.tif", b"II*\0\xff\xff\xff\xff"),
         ("a.txt", b""),
         ("a.tfx", b'{"truncfix_'),
+        ("a.mrc", b"\0" * 224 + b"SerialEMCCD:"),
+        ("a.mrc", b"\0" * 1024),
+        ("a.frames", b'{"serialem_'),
     ],
 )
 def test_fragments_are_refused_quietly(tmp_path, name, content):

@@ -218,9 +218,16 @@ def write_mdoc(path: PathLike, mdoc: Mdoc) -> None:
 
 
 def find_mdoc(path: PathLike) -> Path | None:
-    """Find the file beside a stack: ``NAME.tif.mdoc``, or ``NAME.mdoc``."""
-    stack = Path(path)
-    for candidate in (Path(f"{stack}{SUFFIX}"), stack.with_suffix(SUFFIX)):
+    """Find the file beside a stack, or beside the folder of frames saved one to a file.
+
+    It is called ``NAME.tif.mdoc``, or ``NAME.mdoc``.
+    """
+    stack = Path(path).absolute()
+    for candidate in (
+        Path(f"{stack}{SUFFIX}"),
+        stack.with_suffix(SUFFIX),
+        Path(f"{stack.parent}{SUFFIX}"),
+    ):
         if candidate.is_file():
             return candidate
     return None

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dials_truncfix.io import mrc, tiff_stack
-from dials_truncfix.io.calibrated_frames import open_calibrated
+from dials_truncfix.io.calibration import find_companions, load_calibration
 from dials_truncfix.io.defects import Defects, write_defects
+from dials_truncfix.io.frame_images import FrameImages
 from dials_truncfix.io.frame_orientation import rotate_flip
 from dials_truncfix.io.gain_reference import (
     apply_gain,
@@ -15,11 +16,19 @@ from dials_truncfix.io.gain_reference import (
     read_reference,
     turn_reference,
 )
-from dials_truncfix.io.serialem import FrameTitle, write_frames
+from dials_truncfix.io.serialem import FrameTitle, open_frames, write_frames
 
 
 def reference(shape=(4, 6)):
     return np.random.default_rng(2).uniform(0.8, 1.2, shape).astype(np.float32)
+
+
+def open_calibrated(path):
+    frames = open_frames(path)
+    calibration = load_calibration(
+        find_companions(frames), frames.title.rotation_flip, frames.stored_shape
+    )
+    return FrameImages(frames, (range(1),)), calibration
 
 
 def write_reference(path, factors):
@@ -50,23 +59,25 @@ def test_camera_reference_and_defects_meet(tmp_path, stack, kind, operation, nee
     write_defects(
         tmp_path / "d.txt", Defects((6, 4), rotation_flip=0, pixels=((5, 1),))
     )
-    frames = open_calibrated(tmp_path / stack)
-    found = frames.read(0)
+    images, calibration = open_calibrated(tmp_path / stack)
+    found = images.read(0, calibration)
+    found_bad = images.bad_pixels(calibration)
     assert found.dtype == np.float32
     bad = np.zeros((4, 6), bool)
     bad[1, 5] = True
-    np.testing.assert_array_equal(frames.bad, rotate_flip(bad, operation))
-    np.testing.assert_allclose(found[~frames.bad], expected[~frames.bad], rtol=1e-6)
+    np.testing.assert_array_equal(found_bad, rotate_flip(bad, operation))
+    np.testing.assert_allclose(found[~found_bad], expected[~found_bad], rtol=1e-6)
     neighbours = (camera * factors)[[0, 0, 1, 2, 2], [4, 5, 4, 4, 5]].mean()
-    assert found[frames.bad] == pytest.approx(neighbours, rel=1e-6)
+    assert found[found_bad] == pytest.approx(neighbours, rel=1e-6)
 
 
 def test_nothing_is_changed_without_reference_and_defects(tmp_path):
     frame = np.full((4, 6), 160, np.uint8)
     write_frames(tmp_path / "a.mrc", [frame], FrameTitle(scaling=32.0))
-    frames = open_calibrated(tmp_path / "a.mrc")
-    assert frames.bad is None and frames.read(0).dtype == np.uint8
-    np.testing.assert_array_equal(frames.read(0), frame)
+    images, calibration = open_calibrated(tmp_path / "a.mrc")
+    assert images.bad_pixels(calibration) is None
+    assert images.read(0, calibration).dtype == np.int32
+    np.testing.assert_array_equal(images.read(0, calibration), frame)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,161 @@
+"""Gain normalization and defect correction of frames, from the files that titles name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dials_truncfix.io.defect_correction import DefectCorrection, plan_correction
+from dials_truncfix.io.defects import bad_pixels, read_defects
+from dials_truncfix.io.gain_reference import (
+    apply_gain,
+    find_companion,
+    read_reference,
+    turn_reference,
+)
+from dials_truncfix.io.serialem import FrameStack
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say which file does not fit, where the sentence does not yet."""
+    try:
+        yield
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: {error}") from None
+
+
+@dataclass(frozen=True)
+class CalibrationFiles:
+    """Where reference and defects of a stack are.
+
+    Attributes
+    ----------
+    gain_reference, defects : Path or None
+        None where none is needed.
+    """
+
+    gain_reference: Path | None
+    defects: Path | None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What corrects the frames of a stack, in the orientation in which they were saved.
+
+    Attributes
+    ----------
+    reference : ndarray of float32 or None
+        Gain factors.
+    bad : ndarray of bool or None
+        Bad pixels.
+    correction : DefectCorrection or None
+        How they are filled.
+    """
+
+    reference: npt.NDArray[np.float32] | None = None
+    bad: npt.NDArray[np.bool_] | None = None
+    correction: DefectCorrection | None = None
+
+    def apply(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Normalize a frame and fill its bad pixels.
+
+        Parameters
+        ----------
+        pixels : ndarray, shape (ny, nx)
+            As saved, top row first.
+
+        Returns
+        -------
+        ndarray, shape (ny, nx)
+            float32 where there is a gain reference, else of the same type.
+        """
+        if self.reference is not None:
+            pixels = apply_gain(pixels, self.reference)
+        return pixels if self.correction is None else self.correction.apply(pixels)
+
+
+def find_companions(
+    frames: FrameStack, *, gain_reference: bool = True, defects: bool = True
+) -> CalibrationFiles:
+    """Find the files that a title names.
+
+    Parameters
+    ----------
+    frames : FrameStack
+        An opened stack.
+    gain_reference, defects : bool
+        Which of them are wanted.
+
+    Returns
+    -------
+    CalibrationFiles
+
+    Raises
+    ------
+    ValueError
+        If a file is named, and neither beside the stack nor one folder up.
+    """
+    title = frames.title
+    return CalibrationFiles(
+        _companion(frames, "gain reference", title.gain_reference, gain_reference),
+        _companion(frames, "defects file", title.defects, defects),
+    )
+
+
+def _companion(
+    frames: FrameStack, kind: str, name: str | None, wanted: bool
+) -> Path | None:
+    if name is None or not wanted:
+        return None
+    found = find_companion(frames.path, name)
+    if found is None:
+        raise ValueError(
+            f"{frames.path}: its title names the {kind} {name}, which is neither beside "
+            "it nor in the folder above: copy it there"
+        )
+    return found
+
+
+def load_calibration(
+    files: CalibrationFiles, rotation_flip: int, shape: tuple[int, int]
+) -> Calibration:
+    """Read reference and defects, and bring them to the orientation of frames.
+
+    Parameters
+    ----------
+    files : CalibrationFiles
+        What to read.
+    rotation_flip : int
+        Operation that was applied to the frames.
+    shape : tuple of int
+        Rows and columns of the frames as saved.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read, or does not fit the frames.
+    """
+    reference = correction = bad = None
+    if files.gain_reference is not None:
+        with _naming(files.gain_reference):
+            reference = turn_reference(
+                read_reference(files.gain_reference), rotation_flip, shape
+            )
+    if files.defects is not None:
+        with _naming(files.defects):
+            bad = bad_pixels(read_defects(files.defects), shape, rotation_flip)
+        correction = plan_correction(bad)
+    return Calibration(reference, bad, correction)
