@@ -39,6 +39,7 @@ from dials_truncfix.compare.merging import group_equivalents
 from dials_truncfix.postrefine.assemble import reciprocal_points
 from dials_truncfix.postrefine.cycle_options import CycleOptions
 from dials_truncfix.postrefine.cycles import postrefine
+from dials_truncfix.postrefine.gather import load_data_set
 from dials_truncfix.postrefine.lattices import Lattices
 from dials_truncfix.postrefine.merging import Merged, merge
 from dials_truncfix.postrefine.observations import Observations
@@ -48,7 +49,7 @@ from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.postrefine.reference import read_reference
 from dials_truncfix.postrefine.refine import refine_lattices
 from dials_truncfix.postrefine.rejection import RejectionLimits, Verdict
-from dials_truncfix.postrefine.tables import InputOptions, load_data_set
+from dials_truncfix.postrefine.tables import InputOptions
 from dials_truncfix.postrefine.target import (
     LOG_G,
     LOG_RS,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Callable, TypeVar
 
@@ -17,6 +18,11 @@ Result = TypeVar("Result")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+#: Tasks sent ahead of the result awaited, for each process: enough to keep all of them at
+#: work, and few enough that neither tasks nor results pile up in memory.
+_AHEAD = 3
+
+
 def available_processes() -> int:
     """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0))
@@ -25,12 +31,13 @@ def available_processes() -> int:
 class TaskMap:
     """Applies functions to tasks, in order, on an executor or in this process."""
 
-    def __init__(self, executor: Executor | None = None) -> None:
-        """Use the executor, or this process when there is none."""
+    def __init__(self, executor: Executor | None = None, nproc: int = 1) -> None:
+        """Use the executor of so many processes, or this process when there is none."""
         self._executor = executor
+        self._ahead = _AHEAD * nproc
 
     def __call__(
-        self, function: Callable[[Task], Result], tasks: Sequence[Task]
+        self, function: Callable[[Task], Result], tasks: Iterable[Task]
     ) -> Iterator[Result]:
         """Yield ``function(task)`` for every task, in the tasks' order.
 
@@ -38,8 +45,9 @@ class TaskMap:
         ----------
         function : callable
             A function at the top level of a module: it is sent by name.
-        tasks : sequence
-            Each is pickled; no result may depend on any other task.
+        tasks : iterable
+            Each is pickled; no result may depend on any other task. They are taken a few
+            ahead of the results, so that they need not all be in memory.
 
         Yields
         ------
@@ -54,9 +62,13 @@ class TaskMap:
         if self._executor is None:
             yield from map(function, tasks)
             return
-        futures = [self._executor.submit(function, task) for task in tasks]
-        for future in futures:
-            yield future.result()
+        waiting: deque[Future[Result]] = deque()
+        for task in tasks:
+            waiting.append(self._executor.submit(function, task))
+            if len(waiting) > self._ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @contextmanager
@@ -81,7 +93,7 @@ def task_map(nproc: int = 1) -> Iterator[TaskMap]:
     # spawn: a fork would copy the locks of whatever threads are running
     pool = ProcessPoolExecutor(nproc, multiprocessing.get_context("spawn"))
     try:
-        yield TaskMap(pool)
+        yield TaskMap(pool, nproc)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():

@@ -12,8 +12,8 @@ from dials_truncfix.postrefine.cycle_options import CycleOptions
 from dials_truncfix.postrefine.cycles import postrefine
 from dials_truncfix.postrefine.merging import reference_of_others
 from dials_truncfix.postrefine.observations import Observations
-from dials_truncfix.postrefine.outcome import ExternalReference
 from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.references import ExternalReference
 from dials_truncfix.postrefine.rejection import Verdict
 from dials_truncfix.postrefine.target import LOG_G, B
 from dials_truncfix.simulate.stills import simulate_stills
@@ -77,7 +77,7 @@ def test_lattices_refined_against_each_other_give_the_truth(data, against_itself
     assert outcome.accepted.all()
     g, b = parameters[:, [LOG_G, B]].mean(axis=0)
     expected = true * np.exp(g - 0.5 * b / observations.d**2)
-    assert r_factor(outcome.scaled.merged, expected) < 0.04
+    assert r_factor(outcome.merged, expected) < 0.04
     assert outcome.cycles[-1].change < 0.002
     options = CycleOptions(
         model=Model.GAUSSIAN,
@@ -85,7 +85,7 @@ def test_lattices_refined_against_each_other_give_the_truth(data, against_itself
         max_cycles=3,
     )
     scaled = postrefine(observations, None, options, map)
-    assert r_factor(scaled.scaled.merged, expected) > 0.15
+    assert r_factor(scaled.merged, expected) > 0.15
 
 
 def test_scale_and_b_do_not_drift(against_itself):
@@ -96,7 +96,7 @@ def test_scale_and_b_do_not_drift(against_itself):
 def test_merged_uncertainties_are_those_of_the_errors(data, against_itself):
     """Deviations from the truth over their standard deviations spread by 0.9 to 1.25."""
     observations, true, parameters = data
-    merged = against_itself.scaled.merged
+    merged = against_itself.merged
     g, b = parameters[:, [LOG_G, B]].mean(axis=0)
     expected = true * np.exp(g - 0.5 * b / observations.d**2)
     several = merged.n_observed > 3
@@ -126,15 +126,16 @@ def test_results_do_not_depend_on_the_number_of_processes(data, monkeypatch):
         two = postrefine(observations, None, options, apply)
     np.testing.assert_array_equal(one.fits.parameters, two.fits.parameters)
     np.testing.assert_array_equal(one.fits.covariance, two.fits.covariance)
-    np.testing.assert_array_equal(
-        one.scaled.merged.intensity, two.scaled.merged.intensity
-    )
+    np.testing.assert_array_equal(one.merged.intensity, two.merged.intensity)
 
 
 def test_no_lattice_is_in_its_own_reference(data, against_itself):
     observations, _, _ = data
-    scaled = against_itself.scaled
-    reference, variance = reference_of_others(observations, scaled)
+    everything = slice(0, observations.n_lattices)
+    scaled = against_itself.store.read(everything)
+    reference, variance = reference_of_others(
+        observations.block(everything), scaled, against_itself.merged
+    )
     lattice = 5
     mine = observations.row == lattice
     others = scaled.used & ~mine
@@ -176,10 +177,11 @@ def test_wild_lattices_and_observations_are_left_out_with_a_reason(data):
     assert outcome.verdicts[3] is not Verdict.ACCEPTED
     assert outcome.verdicts[7] is not Verdict.ACCEPTED
     assert np.count_nonzero(outcome.accepted) == len(outcome.verdicts) - 2
-    kept = wild[outcome.scaled.full.partiality[wild] >= 0.2]
-    assert outcome.scaled.outlier[kept].all()
-    assert not outcome.scaled.used[kept].any()
-    assert r_factor(outcome.scaled.merged, true) < 0.05
+    scaled = outcome.store.read(slice(0, observations.n_lattices))
+    kept = wild[scaled.partial[wild]]
+    assert scaled.outlier[kept].all()
+    assert not scaled.used[kept].any()
+    assert r_factor(outcome.merged, true) < 0.05
 
 
 def test_too_few_common_reflections_are_refused():

@@ -15,8 +15,9 @@ from dxtbx.model import ExperimentList, Panel
 
 from dials_truncfix.command_line.truncfix_postrefine import run
 from dials_truncfix.compare.files import Integrated, load_integrated
+from dials_truncfix.postrefine.gather import load_data_set
 from dials_truncfix.postrefine.streams import polarisation_factor
-from dials_truncfix.postrefine.tables import InputOptions, load_data_set
+from dials_truncfix.postrefine.tables import InputOptions
 from dials_truncfix.simulate.stills import simulate_stills
 from dials_truncfix.simulate.stills_output import stills_experiments, stills_reflections
 from simulated_lattices import LYSOZYME, sphere, stills_model
@@ -39,7 +40,7 @@ def test_lp_of_dials_is_the_inverse_of_what_polarisation_leaves(integrated):
     plain = load_data_set([integrated], InputOptions()).observations
     integrated.table.compute_corrections(integrated.experiments)
     data = load_data_set([integrated], InputOptions())
-    s1 = flumpy.to_numpy(integrated.table["s1"])[data.table_row]
+    s1 = flumpy.to_numpy(integrated.table["s1"])[data.table_row.values]
     np.testing.assert_allclose(
         data.observations.intensity,
         plain.intensity / polarisation_factor(s1, 0.8),
@@ -60,7 +61,7 @@ def test_qe_of_dials_is_the_part_that_the_sensor_absorbs(integrated):
     np.testing.assert_allclose(qe, 1 - np.exp(-path), rtol=1e-9)
     data = load_data_set([integrated], InputOptions(polarisation=False))
     value = integrated.table["intensity.sum.value"].as_numpy_array()
-    rows = data.table_row
+    rows = data.table_row.values
     np.testing.assert_allclose(data.observations.intensity, value[rows] / qe[rows])
     assert data.corrections == ("detector efficiency",)
 

@@ -10,12 +10,13 @@ from dxtbx import flumpy
 from crystfel_streams import chunk, crystal, head, stream
 from dials_truncfix import compat
 from dials_truncfix.io.stream import StreamFile
+from dials_truncfix.postrefine.gather import load_data_set
 from dials_truncfix.postrefine.streams import (
     StreamOptions,
     load_stream,
     polarisation_factor,
 )
-from dials_truncfix.postrefine.tables import InputOptions, load_data_set
+from dials_truncfix.postrefine.tables import InputOptions
 from dials_truncfix.simulate.stills import simulate_stills
 from dials_truncfix.simulate.stills_output import stills_experiments, stills_reflections
 from simulated_lattices import ELECTRONS, LYSOZYME, sphere, stills_model

@@ -9,7 +9,8 @@ from dials.array_family import flex
 from dxtbx.model import ExperimentList
 
 from dials_truncfix.compare.files import Integrated
-from dials_truncfix.postrefine.tables import InputOptions, load_data_set
+from dials_truncfix.postrefine.gather import load_data_set
+from dials_truncfix.postrefine.tables import InputOptions
 from dials_truncfix.simulate.stills import simulate_stills
 from dials_truncfix.simulate.stills_output import stills_experiments, stills_reflections
 from simulated_lattices import ELECTRONS, LYSOZYME, sphere, stills_model
@@ -28,7 +29,7 @@ def test_observations_are_those_of_the_table():
     data = load_data_set([given], InputOptions())
     observations = data.observations
     assert len(observations) == len(given.table)
-    rows = data.table_row
+    rows = data.table_row.read(0, len(observations))
     value = given.table["intensity.sum.value"].as_numpy_array()
     np.testing.assert_array_equal(observations.intensity, value[rows])
     ids = given.table["id"].as_numpy_array()
@@ -45,11 +46,15 @@ def test_files_are_put_together_with_names_of_their_own():
     first, second = integrated(1), integrated(2, name="b")
     second.table["id"][0] = -1
     data = load_data_set([first, second], InputOptions())
-    assert len(data.experiments) == 8
-    assert len(set(data.experiments.identifiers())) == 8
+    assert data.n_experiments == 8
+    assert len(set(data.identifiers)) == 8
     assert data.left_out["without an experiment"] == 1
     assert len(data.observations) == len(first.table) + len(second.table) - 1
-    settings = [np.reshape(e.crystal.get_A(), (3, 3)) for e in data.experiments]
+    settings = [
+        np.reshape(e.crystal.get_A(), (3, 3))
+        for given in (first, second)
+        for e in given.experiments
+    ]
     np.testing.assert_array_equal(data.observations.setting, settings)
 
 

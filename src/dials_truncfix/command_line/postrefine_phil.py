@@ -44,6 +44,11 @@ max_deviation = 6
           "deviations are not merged."
   .expert_level = 1
 
+error_model = True
+  .type = bool
+  .help = "Make variances of full intensities a^2 (variance + (b I)^2), with a and b such"
+          "that observations deviate from the mean of the other lattices as they should."
+
 d_max = None
   .type = float(value_min=0)
   .help = "Low resolution limit, Å."
@@ -135,6 +140,10 @@ rejection {
   min_cc = 0.1
     .type = float(value_min=-1, value_max=1)
     .help = "Least correlation of observed and calculated intensities."
+  delta_cc_half = 6
+    .type = float(value_min=1)
+    .help = "Lattices are left out when CC½ rises without them by more than so many"
+            "standard deviations of this rise among all lattices. None: not calculated."
 }
 
 shells = 10
@@ -159,6 +168,12 @@ output {
     .type = path
     .help = "Their reflections with intensities of full reflections, scaled, for"
             "dials.merge, dials.export and dials.estimate_resolution. None: not written."
+  lattices_per_file = 2000
+    .type = int(value_min=1)
+    .help = "Where there are more, experiments and reflections are written in numbered"
+            "parts, postrefined_000.expt and so on. Lattices of one input file stay"
+            "together."
+    .expert_level = 1
   mtz = merged.mtz
     .type = path
     .help = "Merged intensities, and those of two half sets of lattices. None: not"

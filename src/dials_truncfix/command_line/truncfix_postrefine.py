@@ -29,7 +29,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,41 +47,48 @@ from dials_truncfix.command_line.program import (
     plain_values,
     start,
 )
-from dials_truncfix.compare.files import (
-    EXPERIMENTS,
-    REFLECTIONS,
-    Integrated,
-    load_integrated,
-)
-from dials_truncfix.io.staging import staged_files
-from dials_truncfix.parallel import available_processes, task_map
+from dials_truncfix.compare.files import EXPERIMENTS, REFLECTIONS, load_integrated
+from dials_truncfix.io.staging import refuse_unwritable, scratch_folder, staged_files
+from dials_truncfix.parallel import TaskMap, available_processes, task_map
 from dials_truncfix.postrefine import tables
 from dials_truncfix.postrefine.cycle_options import CycleOptions
 from dials_truncfix.postrefine.cycles import postrefine
-from dials_truncfix.postrefine.figures import half_sets, shell_figures
+from dials_truncfix.postrefine.figures import Shell, shell_figures
+from dials_truncfix.postrefine.gather import DataSet, Piece, gather
+from dials_truncfix.postrefine.merged_mtz import write_mtz
 from dials_truncfix.postrefine.options import Priors, RefinementOptions
 from dials_truncfix.postrefine.outcome import Outcome
-from dials_truncfix.postrefine.output import (
-    refined_experiments,
-    refined_reflections,
-    write_mtz,
-)
 from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.parts import (
+    Part,
+    part_names,
+    piece_ranges,
+    piece_results,
+    stale_parts,
+    write_part,
+)
+from dials_truncfix.postrefine.pieces import pair_files
 from dials_truncfix.postrefine.profiles import profiles
-from dials_truncfix.postrefine.record import run_record
+from dials_truncfix.postrefine.record import (
+    lattice_records,
+    run_record,
+    write_record,
+)
 from dials_truncfix.postrefine.reference import read_reference
+from dials_truncfix.postrefine.references import ExternalReference
 from dials_truncfix.postrefine.rejection import RejectionLimits
 from dials_truncfix.postrefine.streams import STREAM, StreamOptions, load_stream
 from dials_truncfix.postrefine.words import (
     Table,
     cycle_table,
+    error_table,
     findings,
     model_table,
     parameter_table,
     shell_table,
     verdict_table,
 )
-from dials_truncfix.sweep.record import as_json, software_versions
+from dials_truncfix.sweep.record import software_versions
 
 logger = logging.getLogger("dials.truncfix.postrefine")
 
@@ -111,11 +118,13 @@ def cycle_options(params: Any) -> CycleOptions:
             max_b=rejection.max_b,
             max_rs_factor=rejection.max_rs_factor,
             min_cc=rejection.min_cc,
+            max_delta_cc_half=_or_infinite(rejection.delta_cc_half),
         ),
         min_partiality=params.min_partiality,
         max_deviation=params.max_deviation,
         max_cycles=params.cycles.maximum,
         tolerance=params.cycles.tolerance,
+        error_model=params.error_model,
         seed=params.seed,
     )
 
@@ -177,26 +186,27 @@ def sort_files(files: Sequence[str]) -> InputFiles:
     return found
 
 
-def load_files(params: Any, files: InputFiles) -> list[Integrated]:
-    """Read all files.
+def input_pieces(params: Any, files: InputFiles) -> list[Piece]:
+    """List what is to be read; what is not told by names is read at once.
 
     Raises
     ------
     ValueError
-        If one is damaged, or files do not belong together.
+        If a file is damaged, or files do not belong together.
     OSError
         If a file cannot be read.
     """
-    loaded = []
+    pieces: list[Piece] = []
     if files.reflections:
-        loaded += load_integrated(files.reflections, files.experiments)
+        paired = pair_files(files.reflections, files.experiments)
+        pieces += paired or load_integrated(files.reflections, files.experiments)
     options = StreamOptions(
         space_group=params.stream.space_group,
         polarisation_fraction=params.stream.polarisation_fraction,
     )
     for path in files.streams:
         parts, n_incomplete = load_stream(path, options)
-        loaded += parts
+        pieces += parts
         if n_incomplete:
             images = "1 image is" if n_incomplete == 1 else f"{n_incomplete} images are"
             logger.warning(
@@ -204,7 +214,7 @@ def load_files(params: Any, files: InputFiles) -> list[Integrated]:
                 path,
                 images,
             )
-    return loaded
+    return pieces
 
 
 def _log(table: Table) -> None:
@@ -217,16 +227,111 @@ def _log(table: Table) -> None:
     logger.info("\n%s\n%s", table.title, text)
 
 
-def _refine(params: Any, data: tables.DataSet) -> tuple[Outcome, Any]:
+@dataclass(frozen=True)
+class Results:
+    """A data set, what became of it, and how it looks."""
+
+    data: DataSet
+    outcome: Outcome
+    external: ExternalReference | None
+    shells: list[Shell]
+
+
+def refine_files(
+    params: Any, files: InputFiles, folder: Path, apply: TaskMap
+) -> Results:
+    """Read all files, refine, and log the tables.
+
+    Parameters
+    ----------
+    params : libtbx.phil.scope_extract
+        After parsing.
+    files : InputFiles
+        What to read.
+    folder : pathlib.Path
+        For what does not stay in memory.
+    apply : TaskMap
+        Processes.
+    """
+    data = gather(input_pieces(params, files), input_options(params), folder, apply)
+    logger.info(
+        "%d lattices, %d reflections, %s, cell %s",
+        data.n_experiments,
+        len(data.observations),
+        data.symmetry.space_group_info(),
+        ", ".join(f"{x:.5g}" for x in data.symmetry.unit_cell().parameters()),
+    )
     external = None
     if params.reference.file is not None:
         external = read_reference(
             Path(params.reference.file), params.reference.label, data
         )
-    nproc = available_processes() if params.nproc is libtbx.Auto else params.nproc
-    with task_map(nproc) as apply:
-        outcome = postrefine(data.observations, external, cycle_options(params), apply)
-    return outcome, external
+    outcome = postrefine(
+        data.observations, external, cycle_options(params), apply, folder
+    )
+    shells = shell_figures(
+        data.observations.d,
+        outcome,
+        data.symmetry,
+        params.shells,
+        None if external is None else external.intensity,
+    )
+    for table in (
+        cycle_table(outcome),
+        model_table(outcome),
+        verdict_table(data, outcome),
+        parameter_table(outcome),
+        error_table(outcome),
+        shell_table(shells),
+    ):
+        if table.rows:
+            _log(table)
+    logger.info("")
+    for sentence in findings(data, outcome, external is not None):
+        logger.info("%s", sentence)
+    if not outcome.accepted.any():
+        raise ValueError(
+            "no lattice is acceptable (the table above says why): give a reference, "
+            "more lattices, or other limits"
+        )
+    return Results(data, outcome, external, shells)
+
+
+def write_parts(
+    output: Any, results: Results, apply: TaskMap, stack: ExitStack
+) -> None:
+    """Write experiments and reflections, numbered where there are too many for one file."""
+    data, outcome = results.data, results.outcome
+    ranges = piece_ranges(data, outcome, output.lattices_per_file)
+    names: dict[str, list[Path]] = {}
+    for kind in ("experiments", "reflections"):
+        if (name := getattr(output, kind)) is not None:
+            names[kind] = part_names(Path(name), len(ranges))
+    if not names:
+        return
+    staged = {
+        kind: stack.enter_context(staged_files(paths)) for kind, paths in names.items()
+    }
+
+    def parts() -> Iterator[Part]:
+        for number, pieces in enumerate(ranges):
+            yield Part(
+                list(piece_results(data, outcome, pieces)),
+                **{
+                    kind: staged[kind][number] if kind in staged else None
+                    for kind in ("experiments", "reflections")
+                },
+            )
+
+    for _ in apply(write_part, parts()):
+        pass
+    for paths in names.values():
+        logger.info(
+            "Saving to %s",
+            paths[0] if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}",
+        )
+        if stale := stale_parts(paths):
+            logger.warning("%s is of an earlier run: remove it", stale[0])
 
 
 def postrefine_files(params: Any, files: InputFiles) -> None:
@@ -239,84 +344,44 @@ def postrefine_files(params: Any, files: InputFiles) -> None:
     OSError
         When a file cannot be read or written.
     """
-    options = params.output
-    wanted = [
-        Path(path)
-        for path in (
-            options.experiments,
-            options.reflections,
-            options.mtz,
-            options.json,
-        )
-        if path is not None
+    output = params.output
+    whole = [Path(name) for name in (output.mtz, output.json) if name is not None]
+    in_parts = [
+        Path(name)
+        for name in (output.experiments, output.reflections)
+        if name is not None
     ]
+    nproc = available_processes() if params.nproc is libtbx.Auto else params.nproc
     with ExitStack() as stack:
         # before the work, so that a folder that cannot be written costs no time
-        staged = dict(zip(wanted, stack.enter_context(staged_files(wanted))))
-        data = tables.load_data_set(load_files(params, files), input_options(params))
-        logger.info(
-            "%d lattices, %d reflections, %s, cell %s",
-            len(data.experiments),
-            len(data.observations),
-            data.symmetry.space_group_info(),
-            ", ".join(f"{x:.5g}" for x in data.symmetry.unit_cell().parameters()),
-        )
-        outcome, external = _refine(params, data)
-        observations = data.observations
-        halves = half_sets(observations, outcome, params.seed)
-        shells = shell_figures(
-            observations,
-            outcome,
-            halves,
-            data.symmetry,
-            params.shells,
-            None if external is None else external.intensity,
-        )
-        for table in (
-            cycle_table(outcome),
-            model_table(outcome),
-            verdict_table(data, outcome),
-            parameter_table(outcome),
-            shell_table(shells),
-        ):
-            if table.rows:
-                _log(table)
-        logger.info("")
-        for sentence in findings(data, outcome, external is not None):
-            logger.info("%s", sentence)
-        if not outcome.accepted.any():
-            raise ValueError(
-                "no lattice is acceptable (the table above says why): give a reference, "
-                "more lattices, or other limits"
-            )
-        binned = profiles(observations, outcome, external)
-        record = {
-            "versions": software_versions(),
-            "files": list(map(str, files.given())),
-            # neither changes the results
-            "parameters": {
-                name: value
-                for name, value in plain_values(params).items()
-                if name not in ("nproc", "output")
-            },
-            **run_record(data, outcome, shells, binned),
-        }
-        write = {
-            options.json: lambda path: path.write_bytes(as_json(record)),
-            options.mtz: lambda path: write_mtz(
-                path, data, outcome.scaled.merged, halves
-            ),
-            options.reflections: lambda path: refined_reflections(
-                data, outcome
-            ).as_file(str(path)),
-            options.experiments: lambda path: refined_experiments(
-                data, outcome
-            ).as_file(str(path)),
-        }
-        for name, function in write.items():
-            if name is not None:
-                function(staged[Path(name)])
-                logger.info("Saving to %s", name)
+        staged = dict(zip(whole, stack.enter_context(staged_files(whole))))
+        refuse_unwritable(in_parts)
+        beside = (in_parts or whole or [Path("x")])[0].absolute().parent
+        folder = stack.enter_context(scratch_folder(beside))
+        apply = stack.enter_context(task_map(nproc))
+        results = refine_files(params, files, folder, apply)
+        data, outcome = results.data, results.outcome
+        if output.json is not None:
+            binned = profiles(data.observations, outcome, results.external, apply)
+            record = {
+                "versions": software_versions(),
+                "files": list(map(str, files.given())),
+                # neither changes the results
+                "parameters": {
+                    name: value
+                    for name, value in plain_values(params).items()
+                    if name not in ("nproc", "output")
+                },
+                **run_record(data, outcome, results.shells, binned),
+            }
+            path = staged[Path(output.json)]
+            write_record(path, record, lattice_records(data, outcome))
+            logger.info("Saving to %s", output.json)
+        if output.mtz is not None:
+            path = staged[Path(output.mtz)]
+            write_mtz(path, data, outcome.merged, outcome.halves)
+            logger.info("Saving to %s", output.mtz)
+        write_parts(output, results, apply, stack)
 
 
 @show_mail_handle_errors()

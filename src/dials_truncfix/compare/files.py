@@ -43,12 +43,16 @@ class Integrated:
         """Position in `experiments` of each reflection; -1 without one."""
         ids = flumpy.to_numpy(self.table["id"])
         place = np.arange(len(self.experiments))
-        known = list(self.experiments.identifiers())
+        known = {name: at for at, name in enumerate(self.experiments.identifiers())}
         for number, name in dict(self.table.experiment_identifiers()).items():
             # tables may name their experiments in another order
             if number < len(place) and name and name in known:
-                place[number] = known.index(name)
+                place[number] = known[name]
         return np.where(ids >= 0, place[ids], -1)
+
+    def load(self) -> Integrated:
+        """Return itself, as it is in memory."""
+        return self
 
 
 def read_table(path: Path) -> flex.reflection_table:

@@ -100,6 +100,31 @@ class MergedShell:
     n_truth: int
 
 
+def asymmetric_indices(
+    indices: IntArray, symmetry: crystal.symmetry
+) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Map indices into the asymmetric unit, Friedel mates to one.
+
+    Parameters
+    ----------
+    indices : ndarray of int64, shape (n, 3)
+        h, k, l.
+    symmetry : cctbx.crystal.symmetry
+        Cell and space group.
+
+    Returns
+    -------
+    in_unit : ndarray of int64, shape (n, 3)
+        Indices.
+    absent : ndarray, shape (n,), bool
+        Which of them are systematically absent.
+    """
+    given = miller.set(symmetry, flex_indices(indices), anomalous_flag=False)
+    absent = flumpy.to_numpy(given.sys_absent_flags().data())
+    in_unit = flumpy.to_numpy(given.map_to_asu().indices().as_vec3_double())
+    return np.rint(in_unit).astype(np.int64), absent
+
+
 def group_equivalents(indices: IntArray, symmetry: crystal.symmetry) -> Groups:
     """Find the symmetry equivalents, Friedel mates among them.
 
@@ -114,12 +139,8 @@ def group_equivalents(indices: IntArray, symmetry: crystal.symmetry) -> Groups:
     -------
     Groups
     """
-    given = miller.set(symmetry, flex_indices(indices), anomalous_flag=False)
-    absent = flumpy.to_numpy(given.sys_absent_flags().data())
-    in_unit = flumpy.to_numpy(given.map_to_asu().indices().as_vec3_double())
-    unique, group = np.unique(
-        np.rint(in_unit[~absent]).astype(np.int64), axis=0, return_inverse=True
-    )
+    in_unit, absent = asymmetric_indices(indices, symmetry)
+    unique, group = np.unique(in_unit[~absent], axis=0, return_inverse=True)
     groups = np.full(len(indices), -1, dtype=np.int64)
     groups[~absent] = group.ravel()
     reciprocal = np.reshape(symmetry.unit_cell().fractionalization_matrix(), (3, 3))

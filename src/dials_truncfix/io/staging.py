@@ -122,3 +122,58 @@ def staged_files(paths: Sequence[Path]) -> Iterator[list[Path]]:
     finally:
         for staged in temporary:
             staged.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """Provide a hidden folder for what does not fit into memory; in the end it is gone.
+
+    Parameters
+    ----------
+    beside : pathlib.Path
+        Folder in which it is made.
+
+    Yields
+    ------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    OSError
+        When it cannot be made.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".truncfix-", dir=beside))
+    except OSError as error:
+        # the name that the caller knows
+        error.filename = str(beside)
+        raise
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def refuse_unwritable(paths: Sequence[Path]) -> None:
+    """Raise an OSError about the first file that could not be written.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        The files.
+
+    Raises
+    ------
+    OSError
+        When a folder cannot be written, or a name is taken by something else than a file.
+    """
+    for path in paths:
+        refuse_other_than_file(path)
+        folder = path.absolute().parent
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            error.filename = str(folder)
+            raise

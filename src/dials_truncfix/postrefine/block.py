@@ -2,51 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
+from dials_truncfix.postrefine.cycle_options import CycleOptions
 from dials_truncfix.postrefine.fits import LatticeFits
-from dials_truncfix.postrefine.lattices import FloatArray, Lattices
-from dials_truncfix.postrefine.merging import FullEquivalents
-from dials_truncfix.postrefine.options import RefinementOptions
+from dials_truncfix.postrefine.lattices import FloatArray, IntArray, Lattices
+from dials_truncfix.postrefine.merging import (
+    FullEquivalents,
+    HalfSums,
+    Scaled,
+    half_sums,
+    scale_block,
+)
+from dials_truncfix.postrefine.observations import ObservationBlock
 from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.references import Reference
 from dials_truncfix.postrefine.refine import refine_lattices
+from dials_truncfix.postrefine.rejection import Verdict, judge
 from dials_truncfix.postrefine.start import start_parameters
 from dials_truncfix.postrefine.target import LOG_G, N_PARAMETERS, calculate
 
 
 @dataclass(frozen=True)
 class BlockTask:
-    """Lattices to refine, and how."""
+    """Lattices to refine, and how.
 
-    lattices: Lattices
+    Attributes
+    ----------
+    observations : ObservationBlock
+        What was measured of them.
+    reference : Reference
+        What it is compared with.
+    half : ndarray, shape (n_lattices,), int
+        Half set of each lattice, 0 or 1.
+    model : Model
+        Partiality.
+    options : CycleOptions
+        How to refine, judge and scale.
+    freedom : ndarray, shape (n_lattices,), or None
+        Degrees of freedom of each lattice, where the reference is a mean of the data.
+    n_unique : int
+        Number of unique reflections of the data set.
+    """
+
+    observations: ObservationBlock
+    reference: Reference
+    half: IntArray
     model: Model
-    options: RefinementOptions
+    options: CycleOptions
+    freedom: FloatArray | None
+    n_unique: int
 
 
 @dataclass(frozen=True)
 class BlockResult:
-    """Fits of the lattices of a block, and the full equivalents of its observations."""
+    """What becomes of the lattices of a block.
+
+    Attributes
+    ----------
+    fits : LatticeFits
+        Of every lattice.
+    verdicts : ndarray of Verdict, shape (n_lattices,)
+        Which are accepted.
+    scaled : Scaled
+        Full intensities.
+    sums : HalfSums
+        Of the accepted lattices.
+    """
 
     fits: LatticeFits
-    full: FullEquivalents
+    verdicts: npt.NDArray[np.object_]
+    scaled: Scaled
+    sums: HalfSums
 
 
 def refine_block(task: BlockTask) -> BlockResult:
-    """Refine the lattices of a block."""
-    fits = refine_lattices(task.lattices, task.model, task.options)
-    return BlockResult(fits, full_equivalents(task.lattices, fits, task.model))
+    """Refine the lattices of a block, judge them, and sum what is accepted."""
+    observations, options = task.observations, task.options
+    reference, variance = task.reference.of(observations)
+    used = np.isfinite(reference) & np.isfinite(variance)
+    lattices = observations.lattices(reference, variance, used)
+    fits = refine_lattices(lattices, task.model, options.refinement)
+    wanted = np.any(options.refinement.rounds(), axis=0)
+    verdicts = judge(fits, options.limits, wanted, task.freedom)
+    scaled = scale_block(
+        observations,
+        full_equivalents(lattices, fits, task.model),
+        np.asarray(verdicts == Verdict.ACCEPTED),
+        reference,
+        variance,
+        min_partiality=options.min_partiality,
+        max_deviation=options.max_deviation,
+    )
+    return BlockResult(fits, verdicts, scaled, _sums(task, scaled))
 
 
-def start_block(task: BlockTask) -> FullEquivalents:
-    """Full equivalents before any refinement, with G = 1 and B = 0."""
-    parameters = start_parameters(task.lattices, task.model)
+def start_block(task: BlockTask) -> tuple[Scaled, HalfSums]:
+    """Full intensities before any refinement, with G = 1 and B = 0."""
+    observations = task.observations
+    unknown = np.full(len(observations), np.nan)
+    lattices = observations.lattices(
+        unknown, unknown, np.zeros(len(observations), dtype=bool)
+    )
+    parameters = start_parameters(lattices, task.model)
     parameters[:, LOG_G] = 0.0
     nothing = np.zeros((len(parameters), N_PARAMETERS, N_PARAMETERS))
-    return _full_equivalents(
-        task.lattices, parameters, nothing, np.ones(len(parameters)), task.model
+    scaled = scale_block(
+        observations,
+        _full_equivalents(
+            lattices, parameters, nothing, np.ones(len(parameters)), task.model
+        ),
+        np.ones(len(parameters), dtype=bool),
+        unknown,
+        unknown,
+        min_partiality=task.options.min_partiality,
+        max_deviation=math.inf,
+    )
+    return scaled, _sums(task, scaled)
+
+
+def _sums(task: BlockTask, scaled: Scaled) -> HalfSums:
+    observations = task.observations
+    return half_sums(
+        observations.group, scaled, task.half[observations.row], task.n_unique
     )
 
 
@@ -96,14 +178,4 @@ def _full_equivalents(
         r_h=calculated.r_h,
         doubt=np.where(calculated.scale > 0, np.maximum(doubt, 0.0), 0.0),
         spread=spread[row],
-    )
-
-
-def join_full(parts: Sequence[FullEquivalents]) -> FullEquivalents:
-    """Put the full equivalents of several blocks one after the other."""
-    return FullEquivalents(
-        **{
-            field.name: np.concatenate([getattr(part, field.name) for part in parts])
-            for field in fields(FullEquivalents)
-        }
     )

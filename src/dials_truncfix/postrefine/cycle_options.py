@@ -30,10 +30,12 @@ class CycleOptions:
         Most cycles of a refinement against the data themselves.
     tolerance : float
         Such a refinement ends when the mean intensities change by a smaller part.
+    error_model : bool
+        Whether to fit a model of the errors of full intensities.
     free_part : float
         Part of the observations held out to compare the models.
     seed : int
-        Of the choice of these.
+        Of the choice of these, of the half sets and of what the error model is fitted to.
     """
 
     model: Model | None = None
@@ -43,6 +45,7 @@ class CycleOptions:
     max_deviation: float = 6.0
     max_cycles: int = 8
     tolerance: float = 2e-3
+    error_model: bool = True
     free_part: float = 0.1
     seed: int = 0
 

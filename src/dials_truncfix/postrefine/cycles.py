@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from dials_truncfix.postrefine.cycle_options import CycleOptions
-from dials_truncfix.postrefine.freedom import degrees_of_freedom
+from dials_truncfix.postrefine.finish import finish, merge_again, without_harmful
 from dials_truncfix.postrefine.held_out import HeldOut, best_model
-from dials_truncfix.postrefine.lattices import FloatArray
-from dials_truncfix.postrefine.merging import reference_of_others, scale_and_merge
-from dials_truncfix.postrefine.observations import Observations
-from dials_truncfix.postrefine.outcome import Cycle, ExternalReference, Outcome
+from dials_truncfix.postrefine.merging import Merged
+from dials_truncfix.postrefine.observations import LatticeSource
+from dials_truncfix.postrefine.outcome import Cycle, Outcome
 from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.postrefine.passes import (
     Map,
-    compare_on_blocks,
-    first_mean,
-    one_cycle,
+    Means,
+    PassResult,
+    Run,
+    compare_pass,
+    degrees_of_freedom,
+    prepare,
+    refine_pass,
+    start_pass,
 )
+from dials_truncfix.postrefine.references import ExternalReference
 from dials_truncfix.postrefine.rejection import Verdict, lacks_freedom
 
 
+@dataclass(frozen=True)
+class _Refined:
+    """Where the cycles end."""
+
+    last: PassResult
+    cycles: list[Cycle]
+    model: Model
+    held_out: list[HeldOut]
+
+
 def postrefine(
-    observations: Observations,
+    observations: LatticeSource,
     external: ExternalReference | None,
     options: CycleOptions,
     apply: Map,
+    folder: Path | None = None,
 ) -> Outcome:
     """Put all lattices on one scale.
 
     Parameters
     ----------
-    observations : Observations
+    observations : LatticeSource
         What was measured.
     external : ExternalReference or None
         None to refine against the mean of the other lattices, cycle by cycle.
@@ -41,6 +58,8 @@ def postrefine(
         How.
     apply : callable
         Applies a function to tasks, on any number of processes, and keeps their order.
+    folder : pathlib.Path or None
+        Where full intensities are kept between passes; None for memory.
 
     Returns
     -------
@@ -51,81 +70,106 @@ def postrefine(
     ------
     ValueError
         If nothing has a reference.
+    OSError
+        If the folder cannot be written.
     """
-    if external is not None:
-        reference = external.intensity[observations.group]
-        variance = external.variance[observations.group]
-        if not np.any(np.isfinite(reference)):
-            raise ValueError("the reference holds none of the reflections observed")
-        compared = compare_on_blocks(observations, reference, variance, options, apply)
-        model = options.model or best_model(compared)
-        outcome = one_cycle(
-            observations, reference, variance, options, model, apply, None
-        )
-        return replace(outcome, held_out=compared)
-    if observations.n_lattices < 2:
+    if external is not None and not np.any(np.isfinite(external.intensity)):
+        raise ValueError("the reference holds none of the reflections observed")
+    if external is None and observations.n_lattices < 2:
         raise ValueError(
             "a single lattice cannot be refined against itself: give a reference"
         )
-    return _against_itself(observations, options, apply)
+    run = prepare(observations, options, apply, folder)
+    if external is not None:
+        refined = _against(run, external)
+    else:
+        refined = _against_itself(run)
+    return _finished(run, refined, external)
 
 
-def _against_itself(
-    observations: Observations, options: CycleOptions, apply: Map
-) -> Outcome:
+def _against(run: Run, external: ExternalReference) -> _Refined:
+    compared = compare_pass(run, external)
+    model = run.options.model or best_model(compared)
+    last = refine_pass(run, run.options, model, external, None)
+    return _Refined(last, [_cycle(last, None)], model, compared)
+
+
+def _against_itself(run: Run) -> _Refined:
+    options = run.options
     model = options.model or Model.GAUSSIAN
-    scaled = first_mean(observations, options, model, apply)
+    means = start_pass(run, model)
     # what all lattices together could tell, so that one rejection does not lead to the next
-    freedom = degrees_of_freedom(observations, scaled, scaled.used)
+    freedom = degrees_of_freedom(run, means, merged_only=True)
     refinement = replace(options.refinement, protocol="scale")
     protocols = [replace(options, refinement=refinement)]
     protocols += options.max_cycles * [options]
     cycles: list[Cycle] = []
     compared: list[HeldOut] = []
     for number, each in enumerate(protocols):
-        reference, variance = reference_of_others(observations, scaled)
         if number == 2:
             # by now the mean is good enough to tell models apart
-            compared = compare_on_blocks(
-                observations, reference, variance, options, apply
-            )
+            compared = compare_pass(run, means)
             model = options.model or best_model(compared)
-        outcome = one_cycle(
-            observations, reference, variance, each, model, apply, scaled, freedom
-        )
-        scaled = outcome.scaled
-        cycles += outcome.cycles
-        if not outcome.accepted.any():
+        last = refine_pass(run, each, model, means, freedom)
+        cycles.append(_cycle(last, means))
+        means = last.means
+        if not cycles[-1].n_accepted:
             break
         if number > 1 and not cycles[-1].change >= options.tolerance:
             break
-    outcome = replace(outcome, cycles=cycles, held_out=compared)
-    return _without_under_determined(observations, outcome, options, variance)
+    last = _without_under_determined(run, last)
+    return _Refined(last, cycles, model, compared)
 
 
-def _without_under_determined(
-    observations: Observations,
-    outcome: Outcome,
-    options: CycleOptions,
-    reference_variance: FloatArray,
-) -> Outcome:
+def _cycle(result: PassResult, before: Means | None) -> Cycle:
+    accepted = np.asarray(result.verdicts == Verdict.ACCEPTED)
+    cc = result.fits.cc_after[accepted]
+    return Cycle(
+        n_accepted=int(accepted.sum()),
+        change=(
+            float("nan")
+            if before is None
+            else _change(before.sums.merged, result.means.sums.merged)
+        ),
+        mean_cc=float(np.mean(cc)) if len(cc) else float("nan"),
+        log_g_shift=result.shift[0],
+        b_shift=result.shift[1],
+    )
+
+
+def _change(old: Merged, new: Merged) -> float:
+    both = (old.n_observed > 0) & (new.n_observed > 0)
+    difference = np.abs(new.intensity - old.intensity)[both].sum()
+    size = np.abs(new.intensity[both]).sum()
+    return float(difference / size) if size > 0 else float("nan")
+
+
+def _without_under_determined(run: Run, last: PassResult) -> PassResult:
     """Give up the lattices that the reflections merged in the end do not determine."""
-    wanted = np.any(options.refinement.rounds(), axis=0)
-    partial = outcome.scaled.full.partiality >= options.min_partiality
-    short = lacks_freedom(
-        degrees_of_freedom(observations, outcome.scaled, partial), wanted
-    )
+    wanted = np.any(run.options.refinement.rounds(), axis=0)
+    freedom = degrees_of_freedom(run, last.means, merged_only=False)
+    short = lacks_freedom(freedom, wanted)
     if not short.any():
-        return outcome
-    verdicts = outcome.verdicts.copy()
+        return last
+    verdicts = last.verdicts.copy()
     verdicts[short] = Verdict.UNDER_DETERMINED
-    scaled = scale_and_merge(
-        observations,
-        outcome.scaled.full,
-        outcome.accepted & ~short,
-        outcome.reference,
-        reference_variance,
-        min_partiality=options.min_partiality,
-        max_deviation=options.max_deviation,
+    accepted = np.asarray(verdicts == Verdict.ACCEPTED)
+    means = merge_again(run, last.means, accepted)
+    return replace(last, verdicts=verdicts, means=means)
+
+
+def _finished(
+    run: Run, refined: _Refined, external: ExternalReference | None
+) -> Outcome:
+    last = refined.last
+    means, verdicts, delta = without_harmful(run, last.means, last.verdicts)
+    return Outcome(
+        fits=last.fits,
+        verdicts=verdicts,
+        delta_cc_half=delta,
+        final=finish(run, means, verdicts, external),
+        store=run.store,
+        cycles=refined.cycles,
+        model=refined.model,
+        held_out=refined.held_out,
     )
-    return replace(outcome, verdicts=verdicts, scaled=scaled)

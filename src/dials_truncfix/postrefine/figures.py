@@ -10,8 +10,7 @@ import numpy as np
 from dials_truncfix.compare.merging import possible_reflections
 from dials_truncfix.compare.shells import shell_limits, shell_of
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray
-from dials_truncfix.postrefine.merging import Merged, merge
-from dials_truncfix.postrefine.observations import Observations
+from dials_truncfix.postrefine.merging import Merged
 from dials_truncfix.postrefine.outcome import Outcome
 
 NAN = float("nan")
@@ -73,31 +72,9 @@ class Shell:
         return self.n_observed / self.n_unique if self.n_unique else NAN
 
 
-def half_sets(
-    observations: Observations, outcome: Outcome, seed: int
-) -> tuple[Merged, Merged]:
-    """Merge two random halves of the lattices.
-
-    Observations of one lattice share the errors of its parameters, so that lattices, and
-    not observations, are divided.
-    """
-    scaled = outcome.scaled
-    rng = np.random.default_rng(seed)
-    accepted = np.flatnonzero(outcome.accepted)
-    chosen = rng.permutation(accepted)[: len(accepted) // 2]
-    in_first = np.zeros(observations.n_lattices, dtype=bool)
-    in_first[chosen] = True
-    first = in_first[observations.row]
-    return tuple(  # type: ignore[return-value]
-        merge(observations, scaled.intensity, scaled.variance, scaled.used & half)
-        for half in (first, ~first)
-    )
-
-
 def shell_figures(
-    observations: Observations,
+    d: FloatArray,
     outcome: Outcome,
-    halves: tuple[Merged, Merged],
     symmetry: Any,
     n_shells: int,
     external: FloatArray | None,
@@ -106,12 +83,10 @@ def shell_figures(
 
     Parameters
     ----------
-    observations : Observations
-        What was measured.
+    d : ndarray, shape (n_unique,)
+        Resolution, Å.
     outcome : Outcome
-        What became of it.
-    halves : tuple of Merged
-        From `half_sets`.
+        What became of the data set.
     symmetry : cctbx.crystal.symmetry
         Cell and space group.
     n_shells : int
@@ -124,20 +99,19 @@ def shell_figures(
     list of Shell
         Empty if nothing was merged.
     """
-    merged, used = outcome.scaled.merged, outcome.scaled.used
+    merged, halves = outcome.merged, outcome.halves
     present = merged.n_observed > 0
     if not np.any(present):
         return []
-    limits = shell_limits(observations.d[present], n_shells)
-    unique_shell = shell_of(observations.d, limits)
+    limits = shell_limits(d[present], n_shells)
+    unique_shell = shell_of(d, limits)
     possible = possible_reflections(symmetry, limits)
     result = []
     for first, last in [*((i, i) for i in range(n_shells)), (0, n_shells - 1)]:
         inside = (unique_shell >= first) & (unique_shell <= last)
         mine = inside & present
-        of_mine = inside[observations.group] & used
         cc_half, r_split, n_pairs = _halves(halves, inside)
-        before, after = _to_reference(observations, outcome, of_mine)
+        before, after = outcome.final.moments.correlations(mine)
         r_iso, cc_reference = NAN, NAN
         if external is not None:
             r_iso, cc_reference = _against(merged.intensity, external, mine)
@@ -180,17 +154,6 @@ def _halves(
     size = float(np.sum(a + b))
     r_split = float(np.sum(np.abs(a - b)) * np.sqrt(2.0) / size) if size > 0 else NAN
     return correlation(a, b), r_split, int(both.sum())
-
-
-def _to_reference(
-    observations: Observations, outcome: Outcome, mine: BoolArray
-) -> tuple[float, float]:
-    known = mine & np.isfinite(outcome.reference)
-    reference = outcome.reference[known]
-    return (
-        correlation(observations.intensity[known], reference),
-        correlation(outcome.scaled.intensity[known], reference),
-    )
 
 
 def _against(

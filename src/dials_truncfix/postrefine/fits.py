@@ -107,6 +107,15 @@ class LatticeFits:
         variance = np.einsum("ljj->lj", self.covariance)
         return np.where(self.free, np.sqrt(np.maximum(variance, 0.0)), math.nan)
 
+    def part(self, lattices: slice) -> LatticeFits:
+        """Take a range of lattices."""
+        return LatticeFits(
+            **{
+                field.name: getattr(self, field.name)[lattices]
+                for field in fields(self)
+            }
+        )
+
     def __getitem__(self, lattice: int) -> LatticeFit:
         """Describe one lattice."""
         x = self.parameters[lattice]

@@ -9,9 +9,10 @@ import numpy as np
 
 from dials_truncfix.postrefine.fits import LatticeFits
 from dials_truncfix.postrefine.lattices import FloatArray, IntArray, Lattices
-from dials_truncfix.postrefine.observations import Observations
+from dials_truncfix.postrefine.observations import ObservationBlock
 from dials_truncfix.postrefine.options import RefinementOptions
 from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.references import Reference
 from dials_truncfix.postrefine.refine import refine_lattices
 from dials_truncfix.postrefine.target import calculate
 
@@ -68,10 +69,9 @@ class HeldOutSums:
 
 
 def held_out_task(
-    observations: Observations,
-    block: slice,
-    reference: FloatArray,
-    variance: FloatArray,
+    block: ObservationBlock,
+    reference: Reference,
+    numbers: slice,
     options: RefinementOptions,
     part: float,
     seed: int,
@@ -80,12 +80,12 @@ def held_out_task(
 
     Parameters
     ----------
-    observations : Observations
-        Of all lattices.
-    block : slice
+    block : ObservationBlock
         Lattices to take.
-    reference, variance : ndarray, shape (n_in_block,)
-        Reference intensities, NaN for none, and their variances.
+    reference : Reference
+        What they are refined against.
+    numbers : slice
+        Which lattices of the data set they are.
     options : RefinementOptions
         How to refine.
     part : float
@@ -93,15 +93,17 @@ def held_out_task(
     seed : int
         Of the choice, together with the number of the lattice.
     """
-    sizes = np.diff(observations.offsets[block.start : block.stop + 1])
     chosen = np.concatenate(
         [
             np.random.default_rng([seed, number]).random(size) < part
-            for number, size in zip(range(block.start, block.stop), sizes)
+            for number, size in zip(
+                range(numbers.start, numbers.stop), np.diff(block.offsets)
+            )
         ]
     )
-    known = np.isfinite(reference) & np.isfinite(variance)
-    lattices = observations.lattices(block, reference, variance, known)
+    intensity, variance = reference.of(block)
+    known = np.isfinite(intensity) & np.isfinite(variance)
+    lattices = block.lattices(intensity, variance, known)
     lattices = replace(lattices, used=known & ~chosen)
     return HeldOutTask(lattices, np.flatnonzero(known & chosen), options)
 

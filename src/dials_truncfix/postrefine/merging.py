@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray
-from dials_truncfix.postrefine.observations import Observations
+from dials_truncfix.postrefine.observations import ObservationBlock
 from dials_truncfix.postrefine.target import LOG_G, B
 
 #: References made of fewer than this part of the weight of a reflection are differences of
@@ -41,6 +42,41 @@ class FullEquivalents:
 
 
 @dataclass(frozen=True)
+class Scaled:
+    """Full intensities on one scale.
+
+    Attributes
+    ----------
+    intensity, variance : ndarray, shape (n,)
+        Of the full reflections; 0 and 1 where not partial enough.
+    fit_variance : ndarray, shape (n,)
+        Part of the variance that the uncertainty of the parameters adds.
+    partial : ndarray, shape (n,), bool
+        Whether enough of the reflection was recorded.
+    used : ndarray, shape (n,), bool
+        Whether an observation is merged.
+    outlier : ndarray, shape (n,), bool
+        Whether it was left out because it deviates.
+    """
+
+    intensity: FloatArray
+    variance: FloatArray
+    fit_variance: FloatArray
+    partial: BoolArray
+    used: BoolArray
+    outlier: BoolArray
+
+    def multiplied(self, factor: FloatArray) -> Scaled:
+        """Take the intensities times a factor, shape (n,)."""
+        return replace(
+            self,
+            intensity=self.intensity * factor,
+            variance=self.variance * factor * factor,
+            fit_variance=self.fit_variance * factor * factor,
+        )
+
+
+@dataclass(frozen=True)
 class Merged:
     """Weighted means of equivalents.
 
@@ -56,13 +92,13 @@ class Merged:
     total: FloatArray
     n_observed: IntArray
 
-    @property
+    @cached_property
     def intensity(self) -> FloatArray:
         """Means; NaN without an observation."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.n_observed > 0, self.total / self.weight, np.nan)
 
-    @property
+    @cached_property
     def sigma(self) -> FloatArray:
         """Their standard deviations."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -70,63 +106,132 @@ class Merged:
 
 
 @dataclass(frozen=True)
-class Scaled:
-    """Full intensities of a data set on one scale, and their means.
+class HalfSums:
+    """Sums over the observations of each unique reflection, in two half sets of lattices.
+
+    They add up from block to block, and to what all lattices together say.
 
     Attributes
     ----------
-    full : FullEquivalents
-        Of every observation.
-    intensity, variance : ndarray, shape (n,)
-        Of the full reflections; 0 and 1 where not used.
-    used : ndarray, shape (n,), bool
-        Whether an observation is merged.
-    outlier : ndarray, shape (n,), bool
-        Whether it was left out because it deviates.
-    merged : Merged
-        Means of what is used.
+    weight, total, square : ndarray, shape (2, n_unique)
+        Sums of weights, and of weighted intensities and their squares.
+    n_observed : ndarray, shape (2, n_unique), int64
+        Observations.
     """
 
-    full: FullEquivalents
-    intensity: FloatArray
-    variance: FloatArray
-    used: BoolArray
-    outlier: BoolArray
-    merged: Merged
+    weight: FloatArray
+    total: FloatArray
+    square: FloatArray
+    n_observed: IntArray
+
+    def __add__(self, other: HalfSums) -> HalfSums:
+        """Add the sums of other lattices."""
+        return HalfSums(
+            self.weight + other.weight,
+            self.total + other.total,
+            self.square + other.square,
+            self.n_observed + other.n_observed,
+        )
+
+    def multiplied(self, factor: FloatArray) -> HalfSums:
+        """Take the sums to intensities that are multiplied by a factor.
+
+        Parameters
+        ----------
+        factor : ndarray, shape (n_unique,)
+            Of the intensities.
+        """
+        return HalfSums(
+            self.weight / (factor * factor),
+            self.total / factor,
+            self.square,
+            self.n_observed,
+        )
+
+    @property
+    def merged(self) -> Merged:
+        """Means of all lattices."""
+        return Merged(
+            self.weight.sum(axis=0), self.total.sum(axis=0), self.n_observed.sum(axis=0)
+        )
+
+    @property
+    def halves(self) -> tuple[Merged, Merged]:
+        """Means of the half sets."""
+        first, second = (
+            Merged(self.weight[half], self.total[half], self.n_observed[half])
+            for half in (0, 1)
+        )
+        return first, second
 
 
 def merge(
-    observations: Observations,
+    group: IntArray,
     intensity: FloatArray,
     variance: FloatArray,
     used: BoolArray,
+    n_unique: int,
 ) -> Merged:
     """Average full intensities with weights 1/variance.
 
     Parameters
     ----------
-    observations : Observations
-        For what is equivalent to what.
+    group : ndarray, shape (n,), int
+        Which unique reflection an observation is of.
     intensity, variance : ndarray, shape (n,)
         Of the full reflections.
     used : ndarray, shape (n,), bool
         Which of them.
+    n_unique : int
+        Number of unique reflections.
 
     Returns
     -------
     Merged
     """
-    n = len(observations.unique)
-    group, weight = observations.group[used], 1.0 / variance[used]
-    return Merged(
-        weight=np.bincount(group, weight, minlength=n).astype(float),
-        total=np.bincount(group, weight * intensity[used], minlength=n).astype(float),
-        n_observed=np.bincount(group, minlength=n),
+    scaled = Scaled(intensity, variance, np.zeros(len(group)), used, used, ~used)
+    first_half = np.zeros(len(group), dtype=np.int64)
+    return half_sums(group, scaled, first_half, n_unique).halves[0]
+
+
+def half_sums(
+    group: IntArray, scaled: Scaled, half: IntArray, n_unique: int
+) -> HalfSums:
+    """Sum over the observations that are used.
+
+    Parameters
+    ----------
+    group : ndarray, shape (n,), int
+        Which unique reflection an observation is of.
+    scaled : Scaled
+        Full intensities.
+    half : ndarray, shape (n,), int
+        Half set, 0 or 1, of each observation.
+    n_unique : int
+        Number of unique reflections.
+
+    Returns
+    -------
+    HalfSums
+    """
+    used, size = scaled.used, 2 * n_unique
+    place = group[used] + n_unique * half[used]
+    weight, intensity = 1.0 / scaled.variance[used], scaled.intensity[used]
+
+    def summed(values: FloatArray) -> FloatArray:
+        return np.bincount(place, values, minlength=size).reshape(2, -1).astype(float)
+
+    weighted = weight * intensity
+    return HalfSums(
+        weight=summed(weight),
+        total=summed(weighted),
+        square=summed(weighted * intensity),
+        n_observed=np.bincount(place, minlength=size).reshape(2, -1),
     )
 
 
-def scale_and_merge(
-    observations: Observations,
+def scale_block(
+    block: ObservationBlock,
     full: FullEquivalents,
     accepted: BoolArray,
     reference: FloatArray,
@@ -135,11 +240,11 @@ def scale_and_merge(
     min_partiality: float,
     max_deviation: float,
 ) -> Scaled:
-    """Divide observations by their scales, leave out what deviates, and merge.
+    """Divide observations by their scales, and find those that deviate.
 
     Parameters
     ----------
-    observations : Observations
+    block : ObservationBlock
         What was measured.
     full : FullEquivalents
         Scales.
@@ -156,23 +261,29 @@ def scale_and_merge(
     -------
     Scaled
     """
-    used = accepted[observations.row] & (full.partiality >= min_partiality)
-    scale = np.where(used, full.scale, 1.0)
-    intensity = np.where(used, observations.intensity / scale, 0.0)
+    partial = full.partiality >= min_partiality
+    scale = np.where(partial, full.scale, 1.0)
+    intensity = np.where(partial, block.intensity / scale, 0.0)
     known = np.isfinite(reference) & np.isfinite(reference_variance)
     expected = np.where(known, reference, intensity)
-    variance = observations.variance * np.square(full.spread / scale)
-    variance += full.doubt * np.square(expected)
-    variance = np.where(used, variance, 1.0)
+    fit_variance = np.where(partial, full.doubt * np.square(expected), 0.0)
+    counted = block.variance * np.square(full.spread / scale)
+    variance = np.where(partial, counted + fit_variance, 1.0)
     total = variance + np.where(known, reference_variance, 0.0)
-    outlier = used & (np.abs(intensity - expected) > max_deviation * np.sqrt(total))
-    used &= ~outlier
-    merged = merge(observations, intensity, variance, used)
-    return Scaled(full, intensity, variance, used, outlier, merged)
+    candidate = partial & accepted[block.row]
+    deviates = np.abs(intensity - expected) > max_deviation * np.sqrt(total)
+    return Scaled(
+        intensity,
+        variance,
+        fit_variance,
+        partial,
+        candidate & ~deviates,
+        candidate & deviates,
+    )
 
 
 def reference_of_others(
-    observations: Observations, scaled: Scaled
+    block: ObservationBlock, scaled: Scaled, merged: Merged
 ) -> tuple[FloatArray, FloatArray]:
     """Mean of the other lattices, for every observation.
 
@@ -180,29 +291,29 @@ def reference_of_others(
 
     Parameters
     ----------
-    observations : Observations
+    block : ObservationBlock
         The observations.
     scaled : Scaled
-        Their full intensities and means.
+        Their full intensities.
+    merged : Merged
+        Means of all lattices.
 
     Returns
     -------
     reference, variance : ndarray, shape (n,)
         NaN where no other lattice has an equivalent.
     """
-    starts, run = observations.runs
-    used, merged = scaled.used, scaled.merged
+    starts, run = block.runs
+    used, group = scaled.used, block.group
     weight = np.where(used, 1.0 / scaled.variance, 0.0)
     own_weight = np.add.reduceat(weight, starts)[run]
     own_total = np.add.reduceat(weight * scaled.intensity, starts)[run]
     own_number = np.add.reduceat(used.astype(np.int64), starts)[run]
-    all_weight = merged.weight[observations.group]
+    all_weight = merged.weight[group]
     left = all_weight - own_weight
-    exists = (merged.n_observed[observations.group] > own_number) & (
-        left > _LEAST_PART * all_weight
-    )
+    exists = (merged.n_observed[group] > own_number) & (left > _LEAST_PART * all_weight)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = (merged.total[observations.group] - own_total) / left
+        mean = (merged.total[group] - own_total) / left
         return np.where(exists, mean, np.nan), np.where(exists, 1.0 / left, np.nan)
 
 
@@ -236,10 +347,18 @@ def centred(
     return result, (float(shift[0]), float(shift[1]))
 
 
-def shifted(
-    full: FullEquivalents, observations: Observations, shift: tuple[float, float]
-) -> FullEquivalents:
-    """Take the shift of `centred` out of the scales of observations."""
-    d_star_squared = observations.d[observations.group] ** -2.0
-    factor = np.exp(-shift[0] + 0.5 * shift[1] * d_star_squared)
-    return replace(full, scale=full.scale * factor)
+def factor_of_shift(d: FloatArray, shift: tuple[float, float]) -> FloatArray:
+    """Full intensities after the shift of `centred` over those before.
+
+    Parameters
+    ----------
+    d : ndarray, shape (n_unique,)
+        Resolution, Å.
+    shift : tuple of float
+        Of log G and B.
+
+    Returns
+    -------
+    ndarray, shape (n_unique,)
+    """
+    return np.asarray(np.exp(shift[0] - 0.5 * shift[1] * d**-2.0))

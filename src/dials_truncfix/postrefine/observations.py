@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.postrefine.assemble import reciprocal_points
+from dials_truncfix.postrefine.columns import Column
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray, Lattices
 
 
 @dataclass(frozen=True)
-class Observations:
-    """What was measured of many lattices.
+class ObservationBlock:
+    """What was measured of some lattices.
 
     Attributes
     ----------
     miller_index : ndarray, shape (n, 3), int32
         h, k, l as they were measured.
-    group : ndarray, shape (n,), int64
-        Row of `unique` that a reflection is equivalent to; it rises within a lattice.
+    group : ndarray, shape (n,), int
+        Which unique reflection each is equivalent to; it rises within a lattice.
     intensity, variance : ndarray, shape (n,)
         Partial intensities, corrected for everything but scale and partiality, and their
         variances.
@@ -32,10 +34,6 @@ class Observations:
         A, reciprocal axes as columns, Å⁻¹.
     s0 : ndarray, shape (n_lattices, 3)
         Beam vectors, Å⁻¹.
-    unique : ndarray, shape (n_unique, 3), int64
-        Indices in the asymmetric unit.
-    d : ndarray, shape (n_unique,)
-        Resolution in the mean cell, Å.
     """
 
     miller_index: npt.NDArray[np.int32]
@@ -45,8 +43,6 @@ class Observations:
     offsets: IntArray
     setting: FloatArray
     s0: FloatArray
-    unique: IntArray
-    d: FloatArray
 
     @property
     def n_lattices(self) -> int:
@@ -69,45 +65,152 @@ class Observations:
         first[1:] = (np.diff(self.group) != 0) | (np.diff(self.row) != 0)
         return np.flatnonzero(first), np.cumsum(first) - 1
 
-    def blocks(self, n_observations: int) -> Iterator[slice]:
-        """Cut the lattices into ranges of about as many observations."""
-        first = 0
-        while first < self.n_lattices:
-            reach = self.offsets[first] + n_observations
-            last = int(np.searchsorted(self.offsets, reach, side="left"))
-            last = min(max(last, first + 1), self.n_lattices)
-            yield slice(first, last)
-            first = last
-
     def lattices(
-        self,
-        block: slice,
-        reference: FloatArray,
-        reference_variance: FloatArray,
-        used: BoolArray,
+        self, reference: FloatArray, reference_variance: FloatArray, used: BoolArray
     ) -> Lattices:
-        """Put the observations of some lattices beside their reference.
+        """Put the observations beside their reference.
 
         Parameters
         ----------
-        block : slice
-            Range of lattices.
-        reference, reference_variance, used : ndarray, shape (n_in_block,)
+        reference, reference_variance, used : ndarray, shape (n,)
             For the observations of these lattices.
         """
-        first, last = self.offsets[block.start], self.offsets[block.stop]
-        offsets = self.offsets[block.start : block.stop + 1] - first
-        s0 = self.s0[block]
         return Lattices(
-            q=reciprocal_points(
-                self.miller_index[first:last], offsets, self.setting[block], s0
-            ),
-            intensity=self.intensity[first:last],
-            variance=self.variance[first:last],
+            q=reciprocal_points(self.miller_index, self.offsets, self.setting, self.s0),
+            intensity=self.intensity,
+            variance=self.variance,
             # what is not used is multiplied by 0, which NaN would survive
             reference=np.where(used, reference, 0.0),
             reference_variance=np.where(used, reference_variance, 0.0),
             used=used,
-            offsets=offsets,
-            wavelength=1.0 / np.linalg.norm(s0, axis=1),
+            offsets=self.offsets,
+            wavelength=1.0 / np.linalg.norm(self.s0, axis=1),
         )
+
+
+class LatticeSource(Protocol):
+    """All lattices of a run, of which blocks can be had."""
+
+    @property
+    def offsets(self) -> IntArray:
+        """Where the observations of each lattice begin, shape (n_lattices + 1,)."""
+
+    @property
+    def s0(self) -> FloatArray:
+        """Beam vectors, shape (n_lattices, 3), Å⁻¹."""
+
+    @property
+    def unique(self) -> IntArray:
+        """Indices in the asymmetric unit, shape (n_unique, 3)."""
+
+    @property
+    def d(self) -> FloatArray:
+        """Their resolution in the mean cell, shape (n_unique,), Å."""
+
+    @property
+    def n_lattices(self) -> int:
+        """Number of lattices."""
+
+    def __len__(self) -> int:
+        """Return the number of observations."""
+
+    def block(self, lattices: slice) -> ObservationBlock:
+        """Take a range of lattices."""
+
+
+@dataclass(frozen=True)
+class Observations(ObservationBlock):
+    """What was measured of all lattices of a run.
+
+    Attributes
+    ----------
+    unique : ndarray, shape (n_unique, 3), int64
+        Indices in the asymmetric unit: what `group` counts.
+    d : ndarray, shape (n_unique,)
+        Resolution in the mean cell, Å.
+    """
+
+    unique: IntArray
+    d: FloatArray
+
+    def block(self, lattices: slice) -> ObservationBlock:
+        """Take a range of lattices."""
+        first, last = self.offsets[lattices.start], self.offsets[lattices.stop]
+        return ObservationBlock(
+            self.miller_index[first:last],
+            self.group[first:last],
+            self.intensity[first:last],
+            self.variance[first:last],
+            self.offsets[lattices.start : lattices.stop + 1] - first,
+            self.setting[lattices],
+            self.s0[lattices],
+        )
+
+
+@dataclass(frozen=True)
+class StoredObservations:
+    """The same, with everything that is as long as the observations kept in columns.
+
+    Attributes
+    ----------
+    miller_index, group, intensity, variance : Column
+        As in `ObservationBlock`.
+    offsets, setting, s0, unique, d : ndarray
+        As in `Observations`.
+    """
+
+    miller_index: Column
+    group: Column
+    intensity: Column
+    variance: Column
+    offsets: IntArray
+    setting: FloatArray
+    s0: FloatArray
+    unique: IntArray
+    d: FloatArray
+
+    @property
+    def n_lattices(self) -> int:
+        """Number of lattices."""
+        return len(self.setting)
+
+    def __len__(self) -> int:
+        """Return the number of observations."""
+        return int(self.offsets[-1])
+
+    def block(self, lattices: slice) -> ObservationBlock:
+        """Read a range of lattices."""
+        first, last = self.offsets[lattices.start], self.offsets[lattices.stop]
+        return ObservationBlock(
+            self.miller_index.read(first, last),
+            self.group.read(first, last),
+            self.intensity.read(first, last),
+            self.variance.read(first, last),
+            self.offsets[lattices.start : lattices.stop + 1] - first,
+            self.setting[lattices],
+            self.s0[lattices],
+        )
+
+    def whole(self) -> Observations:
+        """Read everything into memory."""
+        block = self.block(slice(0, self.n_lattices))
+        return Observations(**vars(block), unique=self.unique, d=self.d)
+
+
+def cut(offsets: IntArray, n_observations: int) -> Iterator[slice]:
+    """Cut lattices into ranges of about as many observations.
+
+    Parameters
+    ----------
+    offsets : ndarray, shape (n_lattices + 1,)
+        Where the observations of each lattice begin.
+    n_observations : int
+        A range ends with the lattice that reaches this many.
+    """
+    first, n_lattices = 0, len(offsets) - 1
+    while first < n_lattices:
+        reach = offsets[first] + n_observations
+        last = int(np.searchsorted(offsets, reach, side="left"))
+        last = min(max(last, first + 1), n_lattices)
+        yield slice(first, last)
+        first = last

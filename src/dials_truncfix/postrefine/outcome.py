@@ -1,4 +1,4 @@
-"""What becomes of a data set, and the reference it may be given."""
+"""What becomes of a data set."""
 
 from __future__ import annotations
 
@@ -7,26 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.postrefine.finish import Final
 from dials_truncfix.postrefine.fits import LatticeFits
 from dials_truncfix.postrefine.held_out import HeldOut
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray
-from dials_truncfix.postrefine.merging import Scaled
+from dials_truncfix.postrefine.merging import Merged
 from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.postrefine.rejection import Verdict
-
-
-@dataclass(frozen=True)
-class ExternalReference:
-    """Intensities of full reflections from elsewhere.
-
-    Attributes
-    ----------
-    intensity, variance : ndarray, shape (n_unique,)
-        One for each unique reflection of the observations; NaN where there is none.
-    """
-
-    intensity: FloatArray
-    variance: FloatArray
+from dials_truncfix.postrefine.store import ScaledStore
 
 
 @dataclass(frozen=True)
@@ -62,10 +50,12 @@ class Outcome:
         Of every lattice, on the common scale.
     verdicts : ndarray of Verdict, shape (n_lattices,)
         Which are accepted, and why others are not.
-    reference : ndarray, shape (n,)
-        What each observation was refined against in the last cycle; NaN for none.
-    scaled : Scaled
-        Full intensities and their means.
+    delta_cc_half : ndarray, shape (n_lattices,)
+        Change of CC½ when a lattice is left out; NaN where it was not calculated.
+    final : Final
+        Means, half sets and error model.
+    store : ScaledStore
+        Full intensities of all observations, with the variances of the error model.
     cycles : list of Cycle
         One for a given reference.
     model : Model
@@ -76,8 +66,9 @@ class Outcome:
 
     fits: LatticeFits
     verdicts: npt.NDArray[np.object_]
-    reference: FloatArray
-    scaled: Scaled
+    delta_cc_half: FloatArray
+    final: Final
+    store: ScaledStore
     cycles: list[Cycle]
     model: Model
     held_out: list[HeldOut]
@@ -86,3 +77,13 @@ class Outcome:
     def accepted(self) -> BoolArray:
         """Lattices accepted, shape (n_lattices,)."""
         return np.asarray(self.verdicts == Verdict.ACCEPTED)
+
+    @property
+    def merged(self) -> Merged:
+        """Means of the accepted lattices."""
+        return self.final.sums.merged
+
+    @property
+    def halves(self) -> tuple[Merged, Merged]:
+        """Those of two half sets of them."""
+        return self.final.sums.halves

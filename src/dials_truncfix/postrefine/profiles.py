@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
 
-from dials_truncfix.postrefine.lattices import FloatArray, IntArray
-from dials_truncfix.postrefine.merging import reference_of_others
-from dials_truncfix.postrefine.observations import Observations
-from dials_truncfix.postrefine.outcome import ExternalReference, Outcome
+from dials_truncfix.postrefine.block import full_equivalents
+from dials_truncfix.postrefine.fits import LatticeFits
+from dials_truncfix.postrefine.lattices import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Lattices,
+)
+from dials_truncfix.postrefine.merging import FullEquivalents
+from dials_truncfix.postrefine.observations import LatticeSource, ObservationBlock, cut
+from dials_truncfix.postrefine.outcome import Outcome
+from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.passes import BLOCK, Map
+from dials_truncfix.postrefine.references import (
+    ExternalReference,
+    OtherLattices,
+    Reference,
+)
 from dials_truncfix.postrefine.target import LOG_G, LOG_RS, B
-
-#: Observations that are binned at a time, for the memory.
-_CHUNK = 1_000_000
-_N_SUMS = 9
 
 PARTIALITY_EDGES = np.linspace(0.0, 1.0, 21)
 #: Of r_h/rs; at its ends the Lorentzian still has 1/33.
@@ -92,8 +103,56 @@ class Profiles:
     trumpet: Trumpet
 
 
+@dataclass(frozen=True)
+class ProfileTask:
+    """Lattices of a block with their fits, to be binned.
+
+    Attributes
+    ----------
+    observations : ObservationBlock
+        What was measured.
+    reference : Reference
+        What it is compared with.
+    fits : LatticeFits
+        Of these lattices.
+    taken : ndarray, shape (n,), bool
+        Observations to bin.
+    model : Model
+        Partiality.
+    r_h_edges : ndarray
+        Of the trumpet.
+    """
+
+    observations: ObservationBlock
+    reference: Reference
+    fits: LatticeFits
+    taken: BoolArray
+    model: Model
+    r_h_edges: FloatArray
+
+
+@dataclass(frozen=True)
+class ProfileSums:
+    """What blocks add up to."""
+
+    by_partiality: FloatArray
+    by_excitation: FloatArray
+    trumpet: IntArray
+
+    def __add__(self, other: ProfileSums) -> ProfileSums:
+        """Add those of other lattices."""
+        return ProfileSums(
+            self.by_partiality + other.by_partiality,
+            self.by_excitation + other.by_excitation,
+            self.trumpet + other.trumpet,
+        )
+
+
 def profiles(
-    observations: Observations, outcome: Outcome, external: ExternalReference | None
+    observations: LatticeSource,
+    outcome: Outcome,
+    external: ExternalReference | None,
+    apply: Map,
 ) -> Profiles | None:
     """Compare the observations of accepted lattices with what was calculated.
 
@@ -101,12 +160,14 @@ def profiles(
 
     Parameters
     ----------
-    observations : Observations
+    observations : LatticeSource
         What was measured.
     outcome : Outcome
         What became of it.
     external : ExternalReference or None
         None for the mean of the other lattices.
+    apply : callable
+        Applies a function to tasks.
 
     Returns
     -------
@@ -115,73 +176,85 @@ def profiles(
     """
     if not outcome.accepted.any():
         return None
-    if external is None:
-        reference, variance = reference_of_others(observations, outcome.scaled)
-    else:
-        reference = external.intensity[observations.group]
-        variance = external.variance[observations.group]
-    taken = np.flatnonzero(
-        outcome.accepted[observations.row]
-        & ~outcome.scaled.outlier
-        & np.isfinite(reference)
-        & np.isfinite(variance)
-    )
     radius = float(np.exp(np.median(outcome.fits.parameters[outcome.accepted, LOG_RS])))
     r_h_edges = radius * np.linspace(-_TRUMPET_WIDTH, _TRUMPET_WIDTH, _N_TRUMPET + 1)
+    merged = outcome.merged
+
+    def tasks() -> Iterator[ProfileTask]:
+        for lattices in cut(observations.offsets, BLOCK):
+            block = observations.block(lattices)
+            scaled = outcome.store.read(lattices)
+            yield ProfileTask(
+                block,
+                external or OtherLattices(merged, scaled),
+                outcome.fits.part(lattices),
+                outcome.accepted[lattices][block.row] & ~scaled.outlier,
+                outcome.model,
+                r_h_edges,
+            )
+
+    total: ProfileSums | None = None
+    for part in apply(profile_sums, tasks()):
+        total = part if total is None else total + part
+    assert total is not None
     n_rows = len(I_OVER_SIGMA_EDGES) - 1
-    by_partiality = np.zeros((_N_SUMS, len(PARTIALITY_EDGES) - 1))
-    by_excitation = np.zeros((_N_SUMS, len(EXCITATION_EDGES) - 1))
-    trumpet = np.zeros(n_rows * _N_TRUMPET, dtype=np.int64)
-    for first in range(0, len(taken), _CHUNK):
-        rows = taken[first : first + _CHUNK]
-        sums = _terms(observations, outcome, reference[rows], variance[rows], rows)
-        p, r_h = outcome.scaled.full.partiality[rows], outcome.scaled.full.r_h[rows]
-        rs = np.exp(outcome.fits.parameters[observations.row[rows], LOG_RS])
-        by_partiality += _binned(sums, p, PARTIALITY_EDGES)
-        by_excitation += _binned(sums, r_h / rs, EXCITATION_EDGES)
-        size = observations.intensity[rows] / np.sqrt(observations.variance[rows])
-        cell = _bin(size, I_OVER_SIGMA_EDGES) * _N_TRUMPET + _bin(r_h, r_h_edges)
-        trumpet += np.bincount(cell, minlength=len(trumpet))
     return Profiles(
-        _profile(PARTIALITY_EDGES, by_partiality),
-        _profile(EXCITATION_EDGES, by_excitation),
-        Trumpet(r_h_edges, I_OVER_SIGMA_EDGES, trumpet.reshape(n_rows, _N_TRUMPET)),
+        _profile(PARTIALITY_EDGES, total.by_partiality),
+        _profile(EXCITATION_EDGES, total.by_excitation),
+        Trumpet(
+            r_h_edges, I_OVER_SIGMA_EDGES, total.trumpet.reshape(n_rows, _N_TRUMPET)
+        ),
+    )
+
+
+def profile_sums(task: ProfileTask) -> ProfileSums:
+    """Bin the observations of a block."""
+    block = task.observations
+    reference, variance = task.reference.of(block)
+    known = np.isfinite(reference) & np.isfinite(variance)
+    lattices = block.lattices(reference, variance, known)
+    full = full_equivalents(lattices, task.fits, task.model)
+    rows = np.flatnonzero(task.taken & known)
+    terms = _terms(lattices, full, task.fits, rows)
+    p, r_h = full.partiality[rows], full.r_h[rows]
+    rs = np.exp(task.fits.parameters[block.row[rows], LOG_RS])
+    size = block.intensity[rows] / np.sqrt(block.variance[rows])
+    cell = _bin(size, I_OVER_SIGMA_EDGES) * _N_TRUMPET + _bin(r_h, task.r_h_edges)
+    n_cells = (len(I_OVER_SIGMA_EDGES) - 1) * _N_TRUMPET
+    return ProfileSums(
+        _binned(terms, p, PARTIALITY_EDGES),
+        _binned(terms, r_h / rs, EXCITATION_EDGES),
+        np.bincount(cell, minlength=n_cells),
     )
 
 
 def _terms(
-    observations: Observations,
-    outcome: Outcome,
-    reference: FloatArray,
-    reference_variance: FloatArray,
-    rows: IntArray,
+    lattices: Lattices, full: FullEquivalents, fits: LatticeFits, rows: IntArray
 ) -> FloatArray:
     """Calculate what is summed in each bin, shape (9, n)."""
-    lattice = observations.row[rows]
-    full_scaled = outcome.scaled.full
-    x = outcome.fits.parameters[lattice]
-    d_star_squared = observations.d[observations.group[rows]] ** -2.0
-    factor = np.exp(x[:, LOG_G] - 0.5 * x[:, B] * d_star_squared)
-    full, doubt = factor * reference, np.square(factor) * reference_variance
-    p, intensity = full_scaled.partiality[rows], observations.intensity[rows]
-    variance = observations.variance[rows] * np.square(full_scaled.spread[rows])
+    x = fits.parameters[lattices.row[rows]]
+    factor = np.exp(x[:, LOG_G] - 0.5 * x[:, B] * lattices.q_squared[rows])
+    whole = factor * lattices.reference[rows]
+    doubt = np.square(factor) * lattices.reference_variance[rows]
+    p, intensity = full.partiality[rows], lattices.intensity[rows]
+    variance = lattices.variance[rows] * np.square(full.spread[rows])
     weight = 1.0 / variance
     # the square of a noisy reference is too large by its variance
-    square = weight * (np.square(full) - doubt)
-    weighted = np.square(weight * full)
+    square = weight * (np.square(whole) - doubt)
+    weighted = np.square(weight * whole)
     # the noise of the reference is in its intensities already
     sd = np.sqrt(np.maximum(variance - doubt * np.square(p), 0.25 * variance))
     return np.stack(
         [
             np.ones(len(rows)),
-            weight * full * intensity,
+            weight * whole * intensity,
             square,
             square * p,
             weighted * np.square(intensity),
-            weighted * full * intensity,
-            weighted * np.square(full),
+            weighted * whole * intensity,
+            weighted * np.square(whole),
             (intensity < 0).astype(float),
-            ndtr(-full * p / sd),
+            ndtr(-whole * p / sd),
         ]
     )
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dials_truncfix.postrefine.figures import Shell
 from dials_truncfix.postrefine.fits import LatticeFit
+from dials_truncfix.postrefine.gather import DataSet
 from dials_truncfix.postrefine.outcome import Outcome
 from dials_truncfix.postrefine.profiles import Profiles
 from dials_truncfix.postrefine.rejection import Verdict
-from dials_truncfix.postrefine.tables import DataSet
 from dials_truncfix.postrefine.target import PARAMETER_NAMES
+from dials_truncfix.sweep.record import as_json
 
 PROGRAM = "dials.truncfix_postrefine"
 #: Changes when the meaning of an entry does.
@@ -24,45 +26,51 @@ SCHEMA = "dials.truncfix_postrefine/1"
 B_CONVENTION = "I = I0 exp(-2 B sin²θ/λ²)"
 
 
-def lattice_records(data: DataSet, outcome: Outcome) -> list[dict[str, Any]]:
+def lattice_records(data: DataSet, outcome: Outcome) -> Iterator[dict[str, Any]]:
     """Describe every lattice, those without any usable observation too.
 
-    Returns
-    -------
-    list of dict
+    Yields
+    ------
+    dict
         In the order of the experiments; angles in degrees, B the conventional Wilson factor
         of intensities (Å²), rs in Å⁻¹.
     """
     position = {int(e): i for i, e in enumerate(data.lattice_experiment)}
-    return [
-        _lattice(data, outcome, number, position.get(number))
-        for number in range(len(data.experiments))
-    ]
+    for number in range(data.n_experiments):
+        yield _lattice(data, outcome, number, position.get(number))
 
 
 def _lattice(
     data: DataSet, outcome: Outcome, experiment: int, lattice: int | None
 ) -> dict[str, Any]:
-    identifier = data.experiments[experiment].identifier
+    identifier = data.identifiers[experiment]
     if lattice is None:
-        verdict = Verdict.TOO_FEW
-        if data.deviant[experiment]:
-            verdict = Verdict.OTHER_CELL
+        verdict = _unrefined(data, experiment)
         # the fields of all others, with nothing in them
-        fields = {**dict.fromkeys(_fit(outcome.fits[0])), "n_obs": 0}
+        fields = {
+            **dict.fromkeys(_fit(outcome.fits[0])),
+            "n_obs": 0,
+            "delta_cc_half": None,
+        }
         return {
             "identifier": identifier,
             "accepted": False,
             "reason": verdict.value,
             **fields,
         }
-    verdict = outcome.verdicts[lattice]
+    verdict, delta = outcome.verdicts[lattice], outcome.delta_cc_half[lattice]
     return {
         "identifier": identifier,
         "accepted": verdict is Verdict.ACCEPTED,
         "reason": None if verdict is Verdict.ACCEPTED else verdict.value,
         **_fit(outcome.fits[lattice]),
+        "delta_cc_half": float(delta),
     }
+
+
+def _unrefined(data: DataSet, experiment: int) -> Verdict:
+    """Why a lattice has no observations."""
+    return Verdict.OTHER_CELL if data.deviant[experiment] else Verdict.TOO_FEW
 
 
 def _fit(fit: LatticeFit) -> dict[str, Any]:
@@ -100,7 +108,7 @@ def run_record(
     shells: Sequence[Shell],
     binned: Profiles | None,
 ) -> dict[str, Any]:
-    """Describe a run by plain values.
+    """Describe a run by plain values, all but its lattices.
 
     Parameters
     ----------
@@ -113,7 +121,8 @@ def run_record(
     binned : Profiles or None
         For the figures of the report.
     """
-    scaled = outcome.scaled
+    final = outcome.final
+    model = final.error_model
     return {
         "program": PROGRAM,
         "schema": SCHEMA,
@@ -128,8 +137,10 @@ def run_record(
             for held_out in outcome.held_out
         ],
         "cycles": [asdict(cycle) for cycle in outcome.cycles],
-        "n_merged": int(scaled.used.sum()),
-        "n_outliers": int(scaled.outlier.sum()),
+        "n_merged": final.n_used,
+        "n_outliers": final.n_outliers,
+        "error_model": None if model is None else asdict(model),
+        "error_check": [asdict(entry) for entry in final.error_check],
         "shells": [
             {
                 **asdict(shell),
@@ -139,8 +150,35 @@ def run_record(
             for shell in shells
         ],
         "profiles": None if binned is None else _lists(asdict(binned)),
-        "lattices": lattice_records(data, outcome),
     }
+
+
+def write_record(
+    path: Path, record: dict[str, Any], lattices: Iterable[dict[str, Any]]
+) -> None:
+    """Write a record as JSON, its lattices one to a line as the last entry.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File to write.
+    record : dict
+        Everything else.
+    lattices : iterable of dict
+        Taken one after the other, as there may be very many.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    head = as_json(record).decode().rstrip().removesuffix("}").rstrip()
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write(f'{head},\n "lattices": [')
+        for number, lattice in enumerate(lattices):
+            stream.write(",\n  " if number else "\n  ")
+            stream.write(as_json(lattice, indent=None).decode())
+        stream.write("\n ]\n}\n")
 
 
 def _lists(value: Any) -> Any:
@@ -152,9 +190,9 @@ def _lists(value: Any) -> Any:
 
 def verdict_counts(data: DataSet, outcome: Outcome) -> list[tuple[str, int]]:
     """Count the lattices by what became of them, the most frequent first."""
-    reasons = [
-        record["reason"] or Verdict.ACCEPTED.value
-        for record in lattice_records(data, outcome)
-    ]
+    reasons = [verdict.value for verdict in outcome.verdicts]
+    without = np.ones(data.n_experiments, dtype=bool)
+    without[data.lattice_experiment] = False
+    reasons += [_unrefined(data, i).value for i in np.flatnonzero(without).tolist()]
     names, counts = np.unique(reasons, return_counts=True)
     return sorted(zip(names.tolist(), counts.tolist()), key=lambda item: -item[1])

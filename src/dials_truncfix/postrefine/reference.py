@@ -8,10 +8,9 @@ import numpy as np
 
 from cctbx.array_family import flex
 
-from dials_truncfix import compat
 from dials_truncfix.compare.observations import flex_indices
-from dials_truncfix.postrefine.outcome import ExternalReference
-from dials_truncfix.postrefine.tables import DataSet
+from dials_truncfix.postrefine.gather import DataSet
+from dials_truncfix.postrefine.references import ExternalReference
 from dials_truncfix.simulate.structure_factors import look_up, read_intensities
 
 #: Cells of a reference that differ by more are of another crystal form.
@@ -41,12 +40,11 @@ def read_reference(path: Path, label: str | None, data: DataSet) -> ExternalRefe
         If the file cannot be read, or is of another crystal form.
     """
     observations = data.observations
-    electrons = compat.is_electron_beam(data.experiments[0].beam)
     intensities = read_intensities(
         path,
         float(observations.d.min()) * (1 - 1e-6),
         label,
-        scattering="electron" if electrons else "xray",
+        scattering="electron" if data.electrons else "xray",
     )
     ours = data.symmetry.space_group().build_derived_laue_group()
     if intensities.space_group().build_derived_laue_group() != ours:
@@ -66,9 +64,8 @@ def read_reference(path: Path, label: str | None, data: DataSet) -> ExternalRefe
     indices = flex_indices(observations.unique)
     present = intensities.customized_copy(data=flex.double(intensities.size(), 1.0))
     known = look_up(present, indices) > 0
-    # some unique reflections belong to observations that were left out
-    if not np.any(known[observations.group]):
-        d = observations.d[observations.group]
+    if not np.any(known):
+        d = observations.d
         raise ValueError(
             f"{path}: it holds none of the reflections observed: give a reference that "
             f"reaches from {d.max():.1f} to {d.min():.1f} Å"

@@ -49,6 +49,9 @@ class RejectionLimits:
         Factor between rs and its start.
     min_cc : float
         Correlation of observed and calculated intensities.
+    max_delta_cc_half : float
+        Rise of CC½ when the lattice is left out, in standard deviations of the lattices;
+        infinite for no such limit.
     """
 
     min_observations: int = 10
@@ -56,6 +59,7 @@ class RejectionLimits:
     max_b: float = 60.0
     max_rs_factor: float = 10.0
     min_cc: float = 0.1
+    max_delta_cc_half: float = 6.0
 
     def __post_init__(self) -> None:
         """Refuse limits that would accept nothing, or anything."""
@@ -65,6 +69,10 @@ class RejectionLimits:
             raise ValueError(
                 f"limits of {self.max_theta} rad, {self.max_b} Å² and a factor of "
                 f"{self.max_rs_factor} for rs accept nothing"
+            )
+        if not self.max_delta_cc_half > 0:
+            raise ValueError(
+                f"a limit of {self.max_delta_cc_half} for the change of CC½ accepts nothing"
             )
 
 

@@ -1,25 +1,23 @@
-"""From reflection tables and experiments to observations."""
+"""What can be used of a reflection table and its experiments."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from cctbx import crystal, uctbx
+from cctbx import crystal
 from dials.array_family import flex
 from dxtbx import flumpy
 from dxtbx.model import ExperimentList
 
 from dials_truncfix import compat
 from dials_truncfix.compare.files import Integrated
-from dials_truncfix.compare.merging import group_equivalents
+from dials_truncfix.compare.merging import asymmetric_indices
 from dials_truncfix.postrefine.input_checks import check_file, check_rays
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray
-from dials_truncfix.postrefine.observations import Observations
 
 _COLUMNS = {
     "sum": ("intensity.sum.value", "intensity.sum.variance"),
@@ -56,194 +54,147 @@ class InputOptions:
 
 
 @dataclass(frozen=True)
-class DataSet:
-    """Observations, and where each came from.
+class Taken:
+    """What the reflections and experiments of a piece give.
 
     Attributes
     ----------
-    observations : Observations
-        What can be used.
-    symmetry : cctbx.crystal.symmetry
-        Median cell and common space group.
-    experiments : dxtbx.model.ExperimentList
-        Of all files.
-    table : dials.array_family.flex.reflection_table
-        All reflections; ``id`` is the position in `experiments`.
-    lattice_experiment : ndarray, shape (n_lattices,), int64
-        Position in `experiments` of each lattice with observations.
-    table_row : ndarray, shape (n,), int64
-        Row of `table` of each observation.
-    left_out : dict
-        Reflections that are not used, by reason.
-    deviant : ndarray, shape (n_experiments,), bool
-        Lattices whose cell differs too much from the median.
+    path, experiments_path : pathlib.Path
+        Where they were read from.
+    identifiers : list of str
+        Of the experiments.
+    cells : ndarray, shape (n_experiments, 6)
+        Å and degrees.
+    setting : ndarray, shape (n_experiments, 3, 3)
+        A, Å⁻¹.
+    s0 : ndarray, shape (n_experiments, 3)
+        Beam vectors, Å⁻¹.
+    space_groups : dict
+        Hall symbols, and the first experiment that has each.
+    electrons : bool
+        Whether the radiation is electrons.
     corrections : tuple of str
         What intensities were corrected for.
+    left_out : dict
+        Reflections of each experiment that are not used, by reason, shape (n_experiments,);
+        those without an experiment are counted in a last entry.
+    n_kept : ndarray, shape (n_experiments,), int64
+        Those that are.
+    miller_index : ndarray, shape (n, 3), int32
+        h, k, l of these, sorted by experiment and equivalents.
+    key : ndarray, shape (n,), int64
+        Their equivalents in the asymmetric unit, packed.
+    intensity, variance : ndarray, shape (n,)
+        Corrected.
+    table_row : ndarray, shape (n,), int32
+        Row of the table of each.
     """
 
-    observations: Observations
-    symmetry: Any
-    experiments: ExperimentList
-    table: flex.reflection_table
-    lattice_experiment: IntArray
-    table_row: IntArray
-    left_out: dict[str, int]
-    deviant: BoolArray
+    path: Path
+    experiments_path: Path
+    identifiers: list[str]
+    cells: FloatArray
+    setting: FloatArray
+    s0: FloatArray
+    space_groups: dict[str, int]
+    electrons: bool
     corrections: tuple[str, ...]
+    left_out: dict[str, IntArray]
+    n_kept: IntArray
+    miller_index: npt.NDArray[np.int32]
+    key: IntArray
+    intensity: FloatArray
+    variance: FloatArray
+    table_row: npt.NDArray[np.int32]
 
 
-def load_data_set(loaded: Sequence[Integrated], options: InputOptions) -> DataSet:
-    """Put the reflections of all files into one set of observations.
+def take(given: Integrated, options: InputOptions) -> Taken:
+    """Take the observations of a reflection table that can be used.
 
     Parameters
     ----------
-    loaded : sequence of Integrated
-        Reflection files with their experiments.
+    given : Integrated
+        Reflections with their experiments.
     options : InputOptions
-        What to take.
-
-    Returns
-    -------
-    DataSet
+        What to take. Cells and resolution limits are for all pieces together to judge.
 
     Raises
     ------
     ValueError
-        In one sentence, if the files cannot be refined together, or hold nothing to refine.
+        In one sentence, if the table or the experiments lack what is needed.
     """
-    for given in loaded:
-        check_file(given, _COLUMNS[options.intensity])
-    experiments, table = _joined(loaded)
-    symmetry, deviant = _common_symmetry(loaded, experiments, options.cell_tolerance)
-    for given in loaded:
-        check_rays(given)
+    check_file(given, _COLUMNS[options.intensity])
+    check_rays(given)
+    experiments, table = given.experiments, given.table
     hkl = np.rint(flumpy.to_numpy(table["miller_index"].as_vec3_double()))
     hkl = hkl.astype(np.int64)
     value, variance, corrections = _corrected(table, experiments, options)
-    with np.errstate(divide="ignore"):
-        # (0, 0, 0), which stands for no index, has no resolution
-        groups = group_equivalents(hkl, symmetry)
-    experiment = flumpy.to_numpy(table["id"]).astype(np.int64)
-    # id -1 finds the last lattice, and is left out for having none
-    foreign = deviant[experiment] & (experiment >= 0)
-    left_out, good = _usable(
-        table, hkl, value, variance, groups.group, foreign, options.intensity
+    group = experiments[0].crystal.get_space_group()
+    # refined cells may not have the symmetry to the last digit
+    cell = group.average_unit_cell(experiments[0].crystal.get_unit_cell())
+    symmetry = crystal.symmetry(unit_cell=cell, space_group=group)
+    in_unit, absent = asymmetric_indices(hkl, symmetry)
+    experiment = given.positions()
+    reason_of = _reasons(
+        table, hkl, value, variance, absent, experiment, options.intensity
     )
-    good &= _in_range(groups.d, groups.group, options, left_out)
-    rows = np.flatnonzero(good)
-    if len(rows) == 0:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in left_out.items() if n)
-        raise ValueError(
-            f"{loaded[0].path}: no reflection can be used ({reasons}): integrate again, "
-            "or change the limits"
-        )
+    rows = np.flatnonzero(reason_of < 0)
+    key = pack_indices(in_unit[rows])
     # equivalents of a lattice side by side
-    rows = rows[np.lexsort((rows, groups.group[rows], experiment[rows]))]
-    present, counts = np.unique(experiment[rows], return_counts=True)
-    observations = Observations(
+    order = np.lexsort((rows, key, experiment[rows]))
+    rows, key = rows[order], key[order]
+    n = len(experiments)
+    space_groups: dict[str, int] = {}
+    for number, each in enumerate(experiments):
+        symbol = each.crystal.get_space_group().type().hall_symbol().strip()
+        space_groups.setdefault(symbol, number)
+    return Taken(
+        path=given.path,
+        experiments_path=given.experiments_path,
+        identifiers=[each.identifier for each in experiments],
+        cells=np.array([e.crystal.get_unit_cell().parameters() for e in experiments]),
+        setting=np.reshape([e.crystal.get_A() for e in experiments], (n, 3, 3)),
+        s0=np.array([e.beam.get_s0() for e in experiments]),
+        space_groups=space_groups,
+        electrons=compat.is_electron_beam(experiments[0].beam),
+        corrections=corrections,
+        left_out={
+            reason: np.bincount(
+                experiment[reason_of == number] % (n + 1), minlength=n + 1
+            )
+            for number, reason in enumerate(REASONS)
+        },
+        n_kept=np.bincount(experiment[rows], minlength=n),
         miller_index=hkl[rows].astype(np.int32),
-        group=groups.group[rows],
+        key=key,
         intensity=value[rows],
         variance=variance[rows],
-        offsets=np.concatenate([[0], np.cumsum(counts)]),
-        setting=np.array(
-            [
-                np.reshape(experiments[i].crystal.get_A(), (3, 3))
-                for i in present.tolist()
-            ]
-        ),
-        s0=np.array([experiments[i].beam.get_s0() for i in present.tolist()]),
-        unique=groups.miller_index,
-        d=groups.d,
-    )
-    return DataSet(
-        observations,
-        symmetry,
-        experiments,
-        table,
-        present,
-        rows,
-        left_out,
-        deviant,
-        corrections,
+        table_row=rows.astype(np.int32),
     )
 
 
-def _joined(
-    loaded: Sequence[Integrated],
-) -> tuple[ExperimentList, flex.reflection_table]:
-    """Put all files together, with identifiers that differ."""
-    tables: list[flex.reflection_table] = []
-    models: list[Any] = []
-    for given in loaded:
-        table = flex.reflection_table()
-        for name in given.table.keys():
-            # pixels of spots are large, and nothing here needs them
-            if name != "shoebox":
-                table[name] = given.table[name]
-        place = given.positions()
-        place[place >= 0] += len(models)
-        table["id"] = flumpy.from_numpy(place.astype(np.int32))
-        if tables:
-            for name in set(tables[0].keys()) ^ set(table.keys()):
-                for each in (*tables, table):
-                    if name in each:
-                        del each[name]
-        tables.append(table)
-        models.extend(given.experiments)
-    names = [experiment.identifier for experiment in models]
-    if "" in names or len(set(names)) < len(names):
-        for number, experiment in enumerate(models):
-            experiment.identifier = f"lattice-{number}"
-    experiments = ExperimentList(models)
-    joined = tables[0]
-    for table in tables[1:]:
-        joined.extend(table)
-    for key in list(joined.experiment_identifiers().keys()):
-        del joined.experiment_identifiers()[key]
-    for number, experiment in enumerate(experiments):
-        joined.experiment_identifiers()[number] = experiment.identifier
-    return experiments, joined
+#: Bits of an index in a packed one.
+_BITS = 21
+_HALF = 1 << (_BITS - 1)
 
 
-def _common_symmetry(
-    loaded: Sequence[Integrated], experiments: ExperimentList, tolerance: float
-) -> tuple[Any, BoolArray]:
-    """Median cell and space group, and which lattices have another cell."""
-    cells = np.array([e.crystal.get_unit_cell().parameters() for e in experiments])
-    median = np.median(cells, axis=0)
-    groups = [e.crystal.get_space_group().info() for e in experiments]
-    for number, group in enumerate(groups):
-        if str(group) != str(groups[0]):
-            raise ValueError(
-                f"{_file_of(loaded, number)}: {group} beside {groups[0]}: bring all "
-                "lattices into one space group (dials.reindex, dials.cosym)"
-            )
-    scale = np.concatenate([median[:3], [90.0, 90.0, 90.0]])
-    deviant = np.max(np.abs(cells - median) / scale, axis=1) > tolerance
-    if 2 * np.count_nonzero(deviant) >= len(cells):
-        number = int(np.flatnonzero(deviant)[0])
-        raise ValueError(
-            f"{_file_of(loaded, number)}: a cell of {_cell(cells[number])} beside a "
-            f"median of {_cell(median)}, and {np.count_nonzero(deviant)} of {len(cells)} "
-            "lattices differ as much: give lattices of one crystal form, or raise "
-            "cell_tolerance"
-        )
-    group = experiments[0].crystal.get_space_group()
-    cell = group.average_unit_cell(uctbx.unit_cell(tuple(median)))
-    return crystal.symmetry(unit_cell=cell, space_group=group), deviant
+def pack_indices(hkl: IntArray) -> IntArray:
+    """Pack h, k, l into one number that sorts as they do.
+
+    Parameters
+    ----------
+    hkl : ndarray, shape (n, 3), int64
+        Between -2²⁰ and 2²⁰.
+    """
+    first, second, third = (hkl + _HALF).T
+    return np.asarray((first << (2 * _BITS)) | (second << _BITS) | third)
 
 
-def _file_of(loaded: Sequence[Integrated], number: int) -> str:
-    for given in loaded:
-        if number < len(given.experiments):
-            return f"{given.experiments_path}, experiment {number}"
-        number -= len(given.experiments)
-    raise IndexError(number)
-
-
-def _cell(parameters: FloatArray) -> str:
-    return ", ".join(f"{value:.5g}" for value in parameters)
+def unpack_indices(key: IntArray) -> IntArray:
+    """Undo `pack_indices`."""
+    mask = (1 << _BITS) - 1
+    parts = (key >> (2 * _BITS), (key >> _BITS) & mask, key & mask)
+    return np.asarray(np.stack(parts, axis=1) - _HALF)
 
 
 def _corrected(
@@ -267,16 +218,27 @@ def _corrected(
     return value * factor, variance * factor * factor, tuple(corrections)
 
 
-def _usable(
+#: Why reflections are not used, in the order in which it is found out.
+REASONS = (
+    "without an experiment",
+    "not indexed",
+    "not integrated",
+    "systematically absent",
+    "with intensities that are not numbers",
+    "without a positive variance",
+)
+
+
+def _reasons(
     table: flex.reflection_table,
     hkl: IntArray,
     value: FloatArray,
     variance: FloatArray,
-    group: IntArray,
-    foreign: BoolArray,
+    absent: BoolArray,
+    experiment: IntArray,
     intensity: str,
-) -> tuple[dict[str, int], BoolArray]:
-    """Reflections with an index, a number and an uncertainty."""
+) -> IntArray:
+    """Position in `REASONS` of the first that holds for each reflection; -1 for none."""
     everything = np.ones(len(value), dtype=bool)
     integrated = everything
     if "flags" in table:
@@ -284,32 +246,15 @@ def _usable(
         done = flumpy.to_numpy(table.get_flags(getattr(flags, _INTEGRATED[intensity])))
         # spots that were only found have intensities too
         integrated = done if done.any() else everything
-    tests: list[tuple[str, npt.NDArray[np.bool_]]] = [
-        ("without an experiment", flumpy.to_numpy(table["id"]) < 0),
-        ("not indexed", np.all(hkl == 0, axis=1)),
-        ("of lattices with another cell", foreign),
-        ("not integrated", ~integrated),
-        ("systematically absent", group < 0),
-        ("with intensities that are not numbers", ~np.isfinite(value)),
-        ("without a positive variance", ~(np.isfinite(variance) & (variance > 0))),
-    ]
-    good = everything.copy()
-    left_out = {}
-    for reason, bad in tests:
-        left_out[reason] = int(np.count_nonzero(good & bad))
-        good &= ~bad
-    return left_out, good
-
-
-def _in_range(
-    d: FloatArray, group: IntArray, options: InputOptions, left_out: dict[str, int]
-) -> BoolArray:
-    inside = np.ones(len(d) + 1, dtype=bool)
-    if options.d_min is not None:
-        inside[:-1] &= d >= options.d_min
-    if options.d_max is not None:
-        inside[:-1] &= d <= options.d_max
-    # absences, group -1, have been counted
-    result = inside[group]
-    left_out["outside the resolution limits"] = int(np.count_nonzero(~result))
-    return np.asarray(result)
+    result = np.full(len(value), -1, dtype=np.int64)
+    tests = (
+        experiment < 0,
+        np.all(hkl == 0, axis=1),
+        ~integrated,
+        absent,
+        ~np.isfinite(value),
+        ~(np.isfinite(variance) & (variance > 0)),
+    )
+    for number in reversed(range(len(tests))):
+        result[tests[number]] = number
+    return result

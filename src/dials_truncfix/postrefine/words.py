@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dials_truncfix.postrefine.figures import Shell
+from dials_truncfix.postrefine.gather import DataSet
 from dials_truncfix.postrefine.lattices import FloatArray
 from dials_truncfix.postrefine.outcome import Outcome
 from dials_truncfix.postrefine.record import B_CONVENTION, verdict_counts
-from dials_truncfix.postrefine.tables import DataSet
 from dials_truncfix.postrefine.target import (
     LOG_G,
     LOG_RS,
@@ -115,6 +115,23 @@ def parameter_table(outcome: Outcome) -> Table:
     return Table("Parameters of the accepted lattices", header, rows)
 
 
+def error_table(outcome: Outcome) -> Table:
+    """How far full intensities deviate from the mean of other lattices, by intensity."""
+    return Table(
+        "Deviations over their standard deviations, by intensity",
+        ["I", "Number", "Before", "With the error model"],
+        [
+            [
+                _significant(entry.intensity),
+                str(entry.n),
+                _text(entry.before),
+                _text(entry.after),
+            ]
+            for entry in outcome.final.error_check
+        ],
+    )
+
+
 def shell_table(shells: Sequence[Shell]) -> Table:
     """Figures of merged data."""
     reference = any(math.isfinite(shell.cc_reference) for shell in shells)
@@ -154,7 +171,7 @@ def findings(data: DataSet, outcome: Outcome, external: bool) -> list[str]:
     """Say in sentences what the tables do not show at once."""
     accepted = outcome.accepted
     result = [
-        f"{accepted.sum()} of {len(data.experiments)} lattices accepted; model "
+        f"{accepted.sum()} of {data.n_experiments} lattices accepted; model "
         f"{outcome.model.value}.",
         f"B is the Wilson factor of intensities: {B_CONVENTION}.",
     ]
@@ -178,12 +195,13 @@ def findings(data: DataSet, outcome: Outcome, external: bool) -> list[str]:
         result.append(
             f"Not refined, because the observations do not carry them: {listed}."
         )
-    outliers = int(outcome.scaled.outlier.sum())
+    outliers = outcome.final.n_outliers
     if outliers:
         result.append(f"{outliers} observations deviate too much and are not merged.")
     spread = outcome.fits.spread[accepted]
     if len(spread):
         result.append(_of_spread(spread))
+        result.append(_of_error_model(outcome))
     if not external and accepted.any() and not outcome.cycles[-1].change < 0.01:
         result.append(
             "The cycles have not converged: give more of them (cycles.maximum), or a "
@@ -198,3 +216,13 @@ def _of_spread(spread: FloatArray) -> str:
         f"Residuals of a lattice scatter by {median:.3g} times their standard deviations "
         "(median); the uncertainties written include this factor."
     )
+
+
+def _of_error_model(outcome: Outcome) -> str:
+    model = outcome.final.error_model
+    if model is None:
+        return (
+            "There is no error model: it was turned off, or too few observations have "
+            "equivalents in several other lattices."
+        )
+    return f"Error model: variance = {model.a:.3g}² (variance + ({model.b:.3g} I)²)."

@@ -251,7 +251,9 @@ def plain_record(record: dict[str, Any]) -> dict[str, Any]:
     return dict(_finite(record))
 
 
-def as_json(record: dict[str, Any], recipe: dict[str, Any] | None = None) -> bytes:
+def as_json(
+    record: dict[str, Any], recipe: dict[str, Any] | None = None, indent: int | None = 1
+) -> bytes:
     """Write a record as JSON; numbers that are not finite become null.
 
     Parameters
@@ -261,8 +263,12 @@ def as_json(record: dict[str, Any], recipe: dict[str, Any] | None = None) -> byt
     recipe : dict, optional
         What the images can be made from again, plain JSON values to the last digit.
         It goes to one line at the end.
+    indent : int or None
+        None for everything on one line.
     """
-    text = json.dumps(_finite(record), indent=1, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(
+        _finite(record), indent=indent, allow_nan=False, ensure_ascii=False
+    )
     if recipe is not None:
         line = json.dumps(recipe, separators=(",", ":"), allow_nan=False)
         text = f'{text[: -len("}")].rstrip()},\n "recipe": {line}\n}}'
