@@ -132,7 +132,7 @@ def test_polarisation_is_corrected_when_it_is_stated(tmp_path):
     (loaded,), _ = load_stream(path, StreamOptions("P43212", 1.0))
     data = [load_data_set([x], InputOptions()) for x in (plain, loaded)]
     assert [x.corrections for x in data] == [(), ("polarisation",)]
-    s1 = flumpy.to_numpy(loaded.table["s1"])[data[1].table_row]
+    s1 = flumpy.to_numpy(loaded.table["s1"])[data[1].table_row.values]
     np.testing.assert_allclose(
         data[0].observations.intensity,
         polarisation_factor(s1, 1.0) * data[1].observations.intensity,

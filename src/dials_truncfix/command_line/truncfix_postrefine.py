@@ -27,7 +27,6 @@ Examples::
 from __future__ import annotations
 
 import logging
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -39,6 +38,13 @@ import libtbx.phil
 from dials.util import Sorry, show_mail_handle_errors, tabulate
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.command_line.postrefine_options import (
+    InputFiles,
+    cycle_options,
+    input_options,
+    input_pieces,
+    sort_files,
+)
 from dials_truncfix.command_line.postrefine_phil import phil_scope
 from dials_truncfix.command_line.program import (
     explain,
@@ -47,18 +53,13 @@ from dials_truncfix.command_line.program import (
     plain_values,
     start,
 )
-from dials_truncfix.compare.files import EXPERIMENTS, REFLECTIONS, load_integrated
 from dials_truncfix.io.staging import refuse_unwritable, scratch_folder, staged_files
 from dials_truncfix.parallel import TaskMap, available_processes, task_map
-from dials_truncfix.postrefine import tables
-from dials_truncfix.postrefine.cycle_options import CycleOptions
 from dials_truncfix.postrefine.cycles import postrefine
 from dials_truncfix.postrefine.figures import Shell, shell_figures
-from dials_truncfix.postrefine.gather import DataSet, Piece, gather
+from dials_truncfix.postrefine.gather import DataSet, gather
 from dials_truncfix.postrefine.merged_mtz import write_mtz
-from dials_truncfix.postrefine.options import Priors, RefinementOptions
 from dials_truncfix.postrefine.outcome import Outcome
-from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.postrefine.parts import (
     Part,
     part_names,
@@ -67,7 +68,6 @@ from dials_truncfix.postrefine.parts import (
     stale_parts,
     write_part,
 )
-from dials_truncfix.postrefine.pieces import pair_files
 from dials_truncfix.postrefine.profiles import profiles
 from dials_truncfix.postrefine.record import (
     lattice_records,
@@ -76,8 +76,6 @@ from dials_truncfix.postrefine.record import (
 )
 from dials_truncfix.postrefine.reference import read_reference
 from dials_truncfix.postrefine.references import ExternalReference
-from dials_truncfix.postrefine.rejection import RejectionLimits
-from dials_truncfix.postrefine.streams import STREAM, StreamOptions, load_stream
 from dials_truncfix.postrefine.words import (
     Table,
     cycle_table,
@@ -91,130 +89,6 @@ from dials_truncfix.postrefine.words import (
 from dials_truncfix.sweep.record import software_versions
 
 logger = logging.getLogger("dials.truncfix.postrefine")
-
-
-def _or_infinite(value: float | None) -> float:
-    return math.inf if value is None else value
-
-
-def cycle_options(params: Any) -> CycleOptions:
-    """Translate the phil parameters of the refinement."""
-    priors, rejection = params.priors, params.rejection
-    return CycleOptions(
-        model=None if params.model == "auto" else Model(params.model),
-        refinement=RefinementOptions(
-            protocol=params.protocol,
-            weights=params.weights,
-            huber=_or_infinite(params.robust_limit),
-            priors=Priors(
-                b_sd=_or_infinite(priors.b),
-                theta_sd=math.radians(_or_infinite(priors.theta)),
-                log_rs_sd=_or_infinite(priors.log_rs),
-            ),
-        ),
-        limits=RejectionLimits(
-            min_observations=rejection.min_observations,
-            max_theta=math.radians(rejection.max_theta),
-            max_b=rejection.max_b,
-            max_rs_factor=rejection.max_rs_factor,
-            min_cc=rejection.min_cc,
-            max_delta_cc_half=_or_infinite(rejection.delta_cc_half),
-        ),
-        min_partiality=params.min_partiality,
-        max_deviation=params.max_deviation,
-        max_cycles=params.cycles.maximum,
-        tolerance=params.cycles.tolerance,
-        error_model=params.error_model,
-        seed=params.seed,
-    )
-
-
-def input_options(params: Any) -> tables.InputOptions:
-    """Translate the phil parameters of the input."""
-    polarisation = params.corrections.polarisation
-    return tables.InputOptions(
-        intensity=params.intensity,
-        polarisation=None if polarisation is libtbx.Auto else polarisation,
-        efficiency=params.corrections.efficiency,
-        cell_tolerance=params.rejection.cell_tolerance,
-        d_max=params.d_max,
-        d_min=params.d_min,
-    )
-
-
-@dataclass(frozen=True)
-class InputFiles:
-    """Reflections, experiments and streams, told by their names."""
-
-    reflections: list[Path]
-    experiments: list[Path]
-    streams: list[Path]
-
-    def given(self) -> list[Path]:
-        """List the files that were named."""
-        return [*self.reflections, *self.experiments, *self.streams]
-
-    def read(self) -> list[Path]:
-        """List all files that are read, those found beside others too."""
-        beside = [path.with_suffix(EXPERIMENTS) for path in self.reflections]
-        return [*self.given(), *beside]
-
-
-def sort_files(files: Sequence[str]) -> InputFiles:
-    """Tell reflections, experiments and streams by their names.
-
-    Raises
-    ------
-    Sorry
-        About the first file that is neither, or if there are no reflections.
-    """
-    by_suffix: dict[str, list[Path]] = {REFLECTIONS: [], EXPERIMENTS: [], STREAM: []}
-    for number, path in enumerate(map(Path, files)):
-        if any(path.samefile(other) for other in files[:number]):
-            raise Sorry(f"{path} is given twice: name every file once")
-        if path.suffix not in by_suffix:
-            raise Sorry(
-                f"{path}: neither reflections (.refl), experiments (.expt) nor a CrystFEL "
-                "stream (.stream); a reference is given as reference.file="
-            )
-        by_suffix[path.suffix].append(path)
-    found = InputFiles(
-        by_suffix[REFLECTIONS], by_suffix[EXPERIMENTS], by_suffix[STREAM]
-    )
-    if not found.reflections and (found.experiments or not found.streams):
-        raise Sorry("no reflections were given: add the .refl file of the experiments")
-    return found
-
-
-def input_pieces(params: Any, files: InputFiles) -> list[Piece]:
-    """List what is to be read; what is not told by names is read at once.
-
-    Raises
-    ------
-    ValueError
-        If a file is damaged, or files do not belong together.
-    OSError
-        If a file cannot be read.
-    """
-    pieces: list[Piece] = []
-    if files.reflections:
-        paired = pair_files(files.reflections, files.experiments)
-        pieces += paired or load_integrated(files.reflections, files.experiments)
-    options = StreamOptions(
-        space_group=params.stream.space_group,
-        polarisation_fraction=params.stream.polarisation_fraction,
-    )
-    for path in files.streams:
-        parts, n_incomplete = load_stream(path, options)
-        pieces += parts
-        if n_incomplete:
-            images = "1 image is" if n_incomplete == 1 else f"{n_incomplete} images are"
-            logger.warning(
-                "%s: %s incomplete, as when indexamajig was stopped, and left out",
-                path,
-                images,
-            )
-    return pieces
 
 
 def _log(table: Table) -> None:

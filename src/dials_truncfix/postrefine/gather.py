@@ -10,10 +10,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cctbx import crystal, sgtbx, uctbx
-
 from dials_truncfix.compare.files import Integrated
 from dials_truncfix.postrefine.columns import Column, MemoryColumn, make_column
+from dials_truncfix.postrefine.common import (
+    PieceHead,
+    check_alike,
+    common_symmetry,
+)
+from dials_truncfix.postrefine.input_checks import check_rays
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray
 from dials_truncfix.postrefine.observations import LatticeSource, StoredObservations
 from dials_truncfix.postrefine.passes import Map
@@ -87,22 +91,11 @@ class DataSet:
         return len(self.identifiers)
 
 
-@dataclass(frozen=True)
-class _Head:
-    """What is known of a piece besides its observations."""
-
-    path: Path
-    experiments_path: Path
-    n_experiments: int
-    space_groups: dict[str, int]
-    corrections: tuple[str, ...]
-
-
 @dataclass
 class _Gathered:
     """What pieces add up to."""
 
-    heads: list[_Head]
+    heads: list[PieceHead]
     identifiers: list[str]
     cells: list[FloatArray]
     setting: list[FloatArray]
@@ -196,7 +189,11 @@ def gather(
     )
     tasks = ((piece, options) for piece in pieces)
     gathered = _collect(apply(take_piece, tasks), columns)
-    symmetry, deviant = _common_symmetry(gathered, options.cell_tolerance)
+    symmetry, deviant = common_symmetry(
+        gathered.heads, np.concatenate(gathered.cells), options.cell_tolerance
+    )
+    for head in gathered.heads:
+        check_rays(head.path, head.experiments_path, head.miss)
     ends = np.cumsum([0, *(head.n_experiments for head in gathered.heads)])
     d = _resolution(gathered.unique, symmetry)
     inside = np.ones(len(d), dtype=bool)
@@ -255,14 +252,15 @@ def _collect(taken: Iterable[Taken], columns: _Columns) -> _Gathered:
         if result is None:
             nothing = np.empty(0, dtype=np.int64)
             result = _Gathered([], [], [], [], [], [], [], nothing, part.electrons)
-        head = _Head(
+        head = PieceHead(
             part.path,
             part.experiments_path,
+            part.miss,
             len(part.identifiers),
             part.space_groups,
             part.corrections,
         )
-        _check_alike(result.heads, head)
+        check_alike(result.heads, head)
         result.heads.append(head)
         result.identifiers += part.identifiers
         for name in ("cells", "setting", "s0", "left_out", "n_kept"):
@@ -281,61 +279,6 @@ def _collect(taken: Iterable[Taken], columns: _Columns) -> _Gathered:
 
 #: Lists of unique reflections that are put together at a time.
 _KEYS_AT_ONCE = 20
-
-
-def _check_alike(heads: Sequence[_Head], head: _Head) -> None:
-    """Raise a ValueError about the first file that does not go with the others."""
-    first = (heads or [head])[0]
-    if head.corrections != first.corrections:
-        lacking = set(head.corrections) ^ set(first.corrections)
-        raise ValueError(
-            f"{head.path}: its columns do not allow the same corrections as those of "
-            f"{first.path} ({', '.join(sorted(lacking))}): integrate all alike, or turn the "
-            "correction off"
-        )
-    (symbol,) = list(first.space_groups)[:1]
-    for other, number in head.space_groups.items():
-        if other != symbol:
-            raise ValueError(
-                f"{head.experiments_path}, experiment {number}: {_name(other)} beside "
-                f"{_name(symbol)}: bring all lattices into one space group "
-                "(dials.reindex, dials.cosym)"
-            )
-
-
-def _name(hall: str) -> str:
-    return str(sgtbx.space_group_info(group=sgtbx.space_group(hall)))
-
-
-def _common_symmetry(gathered: _Gathered, tolerance: float) -> tuple[Any, BoolArray]:
-    """Median cell and space group, and which lattices have another cell."""
-    cells = np.concatenate(gathered.cells)
-    median = np.median(cells, axis=0)
-    scale = np.concatenate([median[:3], [90.0, 90.0, 90.0]])
-    deviant = np.max(np.abs(cells - median) / scale, axis=1) > tolerance
-    if 2 * np.count_nonzero(deviant) >= len(cells):
-        number = int(np.flatnonzero(deviant)[0])
-        raise ValueError(
-            f"{_file_of(gathered.heads, number)}: a cell of {_cell(cells[number])} beside "
-            f"a median of {_cell(median)}, and {np.count_nonzero(deviant)} of "
-            f"{len(cells)} lattices differ as much: give lattices of one crystal form, or "
-            "raise cell_tolerance"
-        )
-    group = sgtbx.space_group(next(iter(gathered.heads[0].space_groups)))
-    cell = group.average_unit_cell(uctbx.unit_cell(tuple(median)))
-    return crystal.symmetry(unit_cell=cell, space_group=group), deviant
-
-
-def _file_of(heads: Sequence[_Head], number: int) -> str:
-    for head in heads:
-        if number < head.n_experiments:
-            return f"{head.experiments_path}, experiment {number}"
-        number -= head.n_experiments
-    raise IndexError(number)
-
-
-def _cell(parameters: FloatArray) -> str:
-    return ", ".join(f"{value:.5g}" for value in parameters)
 
 
 def _resolution(unique: IntArray, symmetry: Any) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,23 +57,24 @@ def check_file(given: Integrated, columns: Sequence[str]) -> None:
         _check_experiment(f"{given.experiments_path}: experiment {number}", experiment)
 
 
-def check_rays(given: Integrated) -> None:
+def check_rays(path: Path, experiments_path: Path, miss: float) -> None:
     """Refuse reflections that other crystals gave.
 
     Parameters
     ----------
-    given : Integrated
+    path, experiments_path : pathlib.Path
         Reflections and experiments.
+    miss : float
+        From `median_miss`, degrees.
 
     Raises
     ------
     ValueError
         If the rays of half of the reflections are far from those of the crystals.
     """
-    miss = median_miss(given)
     if miss > _LARGEST_MISS:
         raise ValueError(
-            f"{given.path} and {given.experiments_path} do not belong together: the rays "
+            f"{path} and {experiments_path} do not belong together: the rays "
             f"(s1) of the reflections are {miss:.1f}° from those of the crystals"
         )
 

@@ -16,7 +16,7 @@ from dxtbx.model import ExperimentList
 from dials_truncfix import compat
 from dials_truncfix.compare.files import Integrated
 from dials_truncfix.compare.merging import asymmetric_indices
-from dials_truncfix.postrefine.input_checks import check_file, check_rays
+from dials_truncfix.postrefine.input_checks import check_file, median_miss
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray
 
 _COLUMNS = {
@@ -61,6 +61,8 @@ class Taken:
     ----------
     path, experiments_path : pathlib.Path
         Where they were read from.
+    miss : float
+        Median angle between the rays stated and those of the crystals, degrees.
     identifiers : list of str
         Of the experiments.
     cells : ndarray, shape (n_experiments, 6)
@@ -92,6 +94,7 @@ class Taken:
 
     path: Path
     experiments_path: Path
+    miss: float
     identifiers: list[str]
     cells: FloatArray
     setting: FloatArray
@@ -124,7 +127,6 @@ def take(given: Integrated, options: InputOptions) -> Taken:
         In one sentence, if the table or the experiments lack what is needed.
     """
     check_file(given, _COLUMNS[options.intensity])
-    check_rays(given)
     experiments, table = given.experiments, given.table
     hkl = np.rint(flumpy.to_numpy(table["miller_index"].as_vec3_double()))
     hkl = hkl.astype(np.int64)
@@ -151,6 +153,7 @@ def take(given: Integrated, options: InputOptions) -> Taken:
     return Taken(
         path=given.path,
         experiments_path=given.experiments_path,
+        miss=median_miss(given),
         identifiers=[each.identifier for each in experiments],
         cells=np.array([e.crystal.get_unit_cell().parameters() for e in experiments]),
         setting=np.reshape([e.crystal.get_A() for e in experiments], (n, 3, 3)),
