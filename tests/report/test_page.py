@@ -6,13 +6,15 @@ import base64
 import gzip
 import json
 import re
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dials_truncfix.report import plotly_js
+from dials_truncfix.report import page, plotly_js
 from dials_truncfix.report.page import (
     Figure,
     FigureGrid,
@@ -93,7 +95,7 @@ def test_a_page_carries_its_library_and_nothing_from_elsewhere():
 
 def test_the_same_page_again():
     first = evil_page()
-    plotly_js.compressed_plotly_js.cache_clear()
+    plotly_js.plotly_js.cache_clear()
     assert evil_page() == first
 
 
@@ -175,3 +177,27 @@ def test_absent_packages_are_named(monkeypatch, missing):
 
 def test_nothing_is_missing_here():
     assert plotly_js.missing_packages() == ""
+
+
+def test_numbers_are_shortened_as_by_formatting_them():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=4000) * 10.0 ** rng.integers(-40, 30, 4000)
+    x = np.concatenate((x, [0.0, -0.0, 1.0, 999999.5, 123456789.0, 1e-7]))
+    wanted = [float(f"{value:.6g}") for value in x]
+    assert page._plain(x) == wanted
+    assert page._plain({"x": list(x)}) == {"x": wanted}
+    assert page._plain(np.array([[1.0, np.nan], [np.inf, 2.0]])) == [
+        [1, None],
+        [None, 2],
+    ]
+
+
+def test_plotly_js_is_found_without_importing_plotly():
+    code = (
+        "import sys; from dials_truncfix.report.plotly_js import *;"
+        "text = plotly_js(); assert 'Plotly' in text;"
+        "assert plotly_js_version()[0].isdigit();"
+        "print('IPython' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr

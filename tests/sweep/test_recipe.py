@@ -14,7 +14,7 @@ from dials_truncfix.correction.joint_camera.camera_model import CameraModel, Swe
 from dials_truncfix.io.plain import field_types, from_plain, to_plain
 from dials_truncfix.io.run_lengths import run_lengths
 from dials_truncfix.sweep.label_image import LabelImage
-from dials_truncfix.sweep.measure import fit_frame
+from dials_truncfix.sweep.measure import fit_each, measure_frame
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.recipe import (
@@ -142,8 +142,8 @@ def fitted_images(source):
     images = []
     for index in range(len(source)):
         frame = source.read(index)
-        images.append(fit_frame(work, index, frame, work.image_regions(frame)))
-    return images
+        images.append(measure_frame(work, index, frame, work.image_regions(frame)))
+    return fit_each(images, work.options)
 
 
 def test_a_recipe_comes_back(source, tmp_path):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dials_truncfix.correction.regions.tiles import (
     MAD_TO_SD,
+    grouped_median,
     rings_of_tiles,
     tile_means,
     tile_moments,
@@ -132,15 +133,22 @@ def noise_profile(image: IntArray, mask: BoolArray, radius: FloatArray) -> Noise
     centre = radius[_TILE // 2 :: _TILE, _TILE // 2 :: _TILE][:n_slow, :n_fast]
     ring = rings_of_tiles(centre.astype(np.float64))
     fitted = tile_means(image <= 0, mask, _TILE)
-    points = []
-    for number in range(int(ring.max()) + 1):
-        members = (ring == number) & np.isfinite(mean)
-        m, v = _without_outliers(mean[members], variance[members])
-        if len(m) >= _FEWEST_TILES:
-            error = v.std(ddof=1) / np.sqrt(len(v))
-            points.append((m.mean(), v.mean(), error, np.median(fitted[members])))
-    table = np.array(points).reshape(-1, 4)
-    return NoiseProfile(*table.T)
+    n_rings = int(ring.max()) + 1
+    valid = np.isfinite(mean)
+    at, mean, variance = ring[valid], mean[valid], variance[valid]
+    nonpositive = grouped_median(fitted[valid], at, n_rings)
+    keep = _without_outliers(at, mean, variance, n_rings)
+    at, mean, variance = at[keep], mean[keep], variance[keep]
+    count = np.bincount(at, minlength=n_rings)
+    some = np.maximum(count, 1)
+    mean = np.bincount(at, mean, n_rings) / some
+    middle = np.bincount(at, variance, n_rings) / some
+    square = np.bincount(at, (variance - middle[at]) ** 2, n_rings)
+    error = np.sqrt(square / (np.maximum(count - 1, 1) * some))
+    enough = count >= _FEWEST_TILES
+    return NoiseProfile(
+        mean[enough], middle[enough], error[enough], nonpositive[enough]
+    )
 
 
 def estimate_gain(profiles: Sequence[NoiseProfile]) -> GainEstimate:
@@ -202,31 +210,37 @@ def estimate_gain(profiles: Sequence[NoiseProfile]) -> GainEstimate:
     )
 
 
-def _without_outliers(mean: Array, variance: Array) -> tuple[Array, Array]:
+def _without_outliers(
+    ring: npt.NDArray[np.int64], mean: Array, variance: Array, n_rings: int
+) -> npt.NDArray[np.intp]:
     """
     Leave out the tiles that are brighter or noisier than others of their radius.
 
     Parameters
     ----------
+    ring : ndarray, shape (n_tiles,), int64
+        Ring of each tile.
     mean, variance : ndarray, shape (n_tiles,)
-        Of the tiles of one radius.
+        Of the tiles.
+    n_rings : int
+        Number of rings.
 
     Returns
     -------
-    tuple of ndarray
-        Of the tiles that stay.
+    ndarray of intp
+        The tiles that stay.
     """
+    left = np.arange(len(ring))
     for _ in range(3):
-        if len(mean) < _FEWEST_TILES:
-            break
-        keep = np.ones(len(mean), dtype=bool)
-        for x in (mean, variance):
-            middle = np.median(x)
-            keep &= x <= middle + _CLIP_DEVIATIONS * MAD_TO_SD * np.median(
-                np.abs(x - middle)
-            )
-        mean, variance = mean[keep], variance[keep]
-    return mean, variance
+        at = ring[left]
+        keep = np.ones(len(left), dtype=bool)
+        for x in (mean[left], variance[left]):
+            away = x - grouped_median(x, at, n_rings)[at]
+            spread = MAD_TO_SD * grouped_median(np.abs(away), at, n_rings)
+            # the medians come with an error of rounding
+            keep &= away <= _CLIP_DEVIATIONS * spread[at] + 1e-9 * np.abs(x)
+        left = left[keep]
+    return left
 
 
 def _robust_line(

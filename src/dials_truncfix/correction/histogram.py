@@ -12,8 +12,9 @@ from dials_truncfix.correction.regions.annuli import OUTSIDE
 
 IntArray = npt.NDArray[np.integer[Any]]
 
-# Pixels handled at once: the temporaries of a block fit into the second-level cache.
-_BLOCK = 1 << 16
+# Pixels handled at once: fewer, and the tables of their counts take longer than the
+# pixels; more, and they leave the cache.
+_BLOCK = 1 << 18
 
 
 def ring_histograms(

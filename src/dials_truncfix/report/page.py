@@ -22,10 +22,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Union
 
 import numpy as np
+import numpy.typing as npt
 
 from dials_truncfix import __version__
 from dials_truncfix.report.palette import plot_template
 from dials_truncfix.report.plotly_js import compressed_plotly_js, plotly_js_version
+
+# More digits than a screen can show.
+_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -230,18 +234,42 @@ def _plain(value: Any) -> Any:
     """Turn numpy's types into Python's, and numbers that are not finite into null."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return _shortened(value)
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())
     if isinstance(value, (list, tuple)):
+        if all(type(item) is float for item in value):
+            return _shortened(np.array(value, dtype=float))
         return [_plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
         if not math.isfinite(value):
             return None
-        # more digits than a screen can show
-        return float(f"{value:.6g}")
+        return float(f"{value:.{_DIGITS}g}")
     return value
+
+
+def _shortened(values: npt.NDArray[np.floating[Any]]) -> list[Any]:
+    """Round numbers to as many digits as a screen can show; not finite ones are null."""
+    x = values.astype(np.float64)
+    finite = np.isfinite(x)
+    size = np.abs(np.where(finite & (x != 0), x, 1.0))
+    places = _DIGITS - 1 - np.floor(np.log10(size))
+    # Powers of ten are exact up to 10²², and whole numbers times or over them are the
+    # doubles nearest to what is meant.
+    far = np.abs(places) > 22
+    power = 10.0 ** np.where(far, 0.0, np.abs(places))
+    up = places > 0
+    whole = np.rint(np.where(up, x * power, x / power))
+    short = np.where(up, whole / power, whole * power)
+    short[far] = [float(f"{value:.{_DIGITS}g}") for value in x[far]]
+    if finite.all():
+        return list(short.tolist())
+    listed = short.astype(object)
+    listed[~finite] = None
+    return list(listed.tolist())
 
 
 def _is_number(cell: Any) -> bool:

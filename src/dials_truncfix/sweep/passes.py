@@ -48,6 +48,7 @@ from dials_truncfix.sweep.write import (
 IMAGES_PER_TASK = 8
 #: Of NeXus a task writes one data file. Larger ones would leave processes idle.
 IMAGES_PER_FILE = 16
+_SAMPLES_PER_TASK = 5
 
 
 @dataclass(frozen=True)
@@ -149,14 +150,20 @@ def correct_images(work: SweepTasks) -> Corrected:
 
 
 def _one_pass(work: SweepTasks) -> Corrected:
-    todo = [MeasureTask(work.packed, (index,)) for index in sample(len(work.source))]
+    todo = [
+        MeasureTask(work.packed, tuple(block))
+        for block in blocks(sample(len(work.source)), _SAMPLES_PER_TASK)
+    ]
     few = [image for block in work.tasks(fit_images, todo) for image in block]
-    looks = _look(work, [(image.regions.index, image.fits) for image in few])
+    known = {image.regions.index: image for image in few}
+    looks = _look(work, [(index, image.fits) for index, image in known.items()])
     gain = estimate_gain([look.noise for look in looks])
     panels = _panels(work, gain, looks, [])
     writing = [
         FitAndWriteTask(
-            MeasureTask(work.packed, tuple(block)), work.destinations(block, panels)
+            MeasureTask(work.packed, tuple(block)),
+            work.destinations(block, panels),
+            tuple(known[index] for index in block if index in known),
         )
         for block in blocks(range(len(work.source)), work.images_per_task)
     ]

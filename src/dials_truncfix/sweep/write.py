@@ -11,9 +11,18 @@ from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.regions.regions import Regions
 from dials_truncfix.sweep.correct import drawn_pixels, image_law
 from dials_truncfix.sweep.image_output import Destination, open_output
-from dials_truncfix.sweep.measure import ImageFits, MeasureTask, fit_frame
+from dials_truncfix.sweep.measure import (
+    ImageFits,
+    ImageHistograms,
+    MeasureTask,
+    fit_each,
+    measure_frame,
+)
 from dials_truncfix.sweep.source import Frame
-from dials_truncfix.sweep.work import SweepWork, unpack
+from dials_truncfix.sweep.work import SweepWork, blocks, unpack
+
+# Images of no more pixels are held in memory together, to be fitted in one go.
+_PIXELS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -42,10 +51,14 @@ class WriteTask:
 
 @dataclass(frozen=True)
 class FitAndWriteTask:
-    """Images to fit, each by itself, to correct and write for each destination."""
+    """Images to fit, each by itself, to correct and write for each destination.
+
+    Those among them that have been fitted already are `known`.
+    """
 
     measure: MeasureTask
     destinations: tuple[Destination, ...]
+    known: tuple[ImageFits, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,14 +100,24 @@ def fit_and_write_images(task: FitAndWriteTask) -> list[ImageFits]:
     """Fit images, each by itself, correct them and write them."""
     work = unpack(task.measure.sweep)
     indices = task.measure.indices
+    known = {image.regions.index: image for image in task.known}
+    at_once = max(_PIXELS_AT_ONCE // (work.source.shape[0] * work.source.shape[1]), 1)
     fitted = []
     with _open_outputs(work, task.destinations, len(indices)) as write:
-        for index in indices:
-            frame = work.source.read(index)
-            regions = work.image_regions(frame)
-            image = fit_frame(work, index, frame, regions)
-            write(index, frame, regions, image.fits)
-            fitted.append(image)
+        for block in blocks(indices, at_once):
+            read: list[tuple[Frame, Regions]] = []
+            new: list[ImageHistograms] = []
+            for index in block:
+                frame = work.source.read(index)
+                regions = work.image_regions(frame)
+                read.append((frame, regions))
+                if index not in known:
+                    new.append(measure_frame(work, index, frame, regions))
+            fits = iter(fit_each(new, work.options))
+            images = [known.get(index) or next(fits) for index in block]
+            for image, (frame, regions) in zip(images, read):
+                write(image.regions.index, frame, regions, image.fits)
+            fitted += images
     return fitted
 
 

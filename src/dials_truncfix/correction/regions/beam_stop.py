@@ -20,6 +20,8 @@ _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 # reached, to twice this fraction, within this many rings of tiles.
 _DARK = 0.4
 _EDGE = 6
+# So many pixels tell the mean of a tile.
+_ENOUGH_PIXELS = 64
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,10 @@ def shadowed_tiles(
         If the shapes differ.
     """
     search = search or BeamStopSearch()
-    tiles = tile_levels(image, mask, radius, tile_edge(image.shape))
+    tile = tile_edge(image.shape)
+    tiles = tile_levels(
+        image, mask, radius, tile, row_step=max(tile**2 // _ENOUGH_PIXELS, 1)
+    )
     level, spread = tiles.level[tiles.ring], tiles.spread[tiles.ring]
     with np.errstate(invalid="ignore"):
         below = level - tiles.mean

@@ -45,7 +45,11 @@ class Tiles:
 
 
 def tile_levels(
-    image: IntArray, mask: BoolArray, radius: FloatArray, tile: int = 16
+    image: IntArray,
+    mask: BoolArray,
+    radius: FloatArray,
+    tile: int = 16,
+    row_step: int = 2,
 ) -> Tiles:
     """
     Average an image over square tiles and compare tiles of one scattering angle.
@@ -58,6 +62,9 @@ def tile_levels(
         As for `find_beam_stop`.
     tile : int
         Edge of a tile, pixels; smaller images are one tile.
+    row_step : int
+        One row in so many is averaged, where a tile holds a multiple of them: every
+        second is enough for most uses.
 
     Returns
     -------
@@ -75,8 +82,7 @@ def tile_levels(
         )
     tile = min(tile, *image.shape)
     n_slow, n_fast = (n // tile for n in image.shape)
-    # Every second row is enough to average a tile.
-    rows = slice(0, n_slow * tile, 2 if tile % 2 == 0 else 1)
+    rows = slice(0, n_slow * tile, 1 if tile % row_step else row_step)
     size = (tile // (rows.step or 1), tile)
     everywhere = bool(mask.all())
     total = _sum_tiles(image[rows] if everywhere else image[rows] * mask[rows], size)
@@ -167,6 +173,8 @@ def _moments_of_band(
     n_slow, n_fast = (n // tile for n in image.shape)
     shape = (n_slow, tile, n_fast, tile)
     cut = (slice(n_slow * tile), slice(n_fast * tile))
+    if mask[cut].all():
+        return _moments_of_whole_tiles(image[cut].reshape(shape))
     weight = mask[cut].reshape(shape).astype(np.float64)
     value = image[cut].reshape(shape) * weight
     count = weight.sum(axis=(1, 3))
@@ -184,6 +192,37 @@ def _moments_of_band(
         moment = np.einsum(spread, weight, offset**2)
         square -= np.divide(slope**2, moment, out=np.zeros_like(mean), where=enough)
     return mean, square / np.maximum(count - 3.0, 1.0)
+
+
+def _moments_of_whole_tiles(
+    image: IntArray,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """
+    Measure tiles all of whose pixels are usable, in fewer passes.
+
+    Parameters
+    ----------
+    image : ndarray, shape (n_slow, tile, n_fast, tile)
+        Values, ADU.
+
+    Returns
+    -------
+    tuple of ndarray
+        As from `tile_moments`.
+    """
+    tile = image.shape[1]
+    n = tile * tile
+    value = image.astype(np.float64)
+    offset = np.arange(tile) - 0.5 * (tile - 1)
+    # Over the slow axis first, where rows are contiguous.
+    columns = value.sum(axis=1)
+    slopes_slow = np.einsum("ijkl,j->ikl", value, offset).sum(axis=2)
+    slopes_fast = np.einsum("ikl,l->ik", columns, offset)
+    mean = columns.sum(axis=2) / n
+    # Doubles hold the squares of 16 bits so well that the mean can come off at the end.
+    square = np.einsum("ijkl,ijkl->ik", value, value) - n * mean**2
+    square -= (slopes_slow**2 + slopes_fast**2) / (tile * np.sum(offset**2))
+    return mean, square / max(n - 3.0, 1.0)
 
 
 def rings_of_tiles(centre: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -257,12 +296,12 @@ def _median_and_spread(
     n_rings = int(ring.max()) + 1
     valid = np.isfinite(mean)
     value, number = mean[valid], ring[valid]
-    level = _grouped_median(value, number, n_rings)
+    level = grouped_median(value, number, n_rings)
     away = np.abs(value - level[number])
-    return level, MAD_TO_SD * _grouped_median(away, number, n_rings)
+    return level, MAD_TO_SD * grouped_median(away, number, n_rings)
 
 
-def _grouped_median(
+def grouped_median(
     value: npt.NDArray[np.float64], group: npt.NDArray[np.int64], n_groups: int
 ) -> npt.NDArray[np.float64]:
     """
