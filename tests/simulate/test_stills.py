@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dxtbx import flumpy
+from dxtbx.model import ExperimentList
 
 from dials_truncfix import compat
 from dials_truncfix.command_line.truncfix_simulate import run
@@ -138,6 +139,18 @@ def test_the_command_writes_all_or_nothing(tmp_path, monkeypatch):
     assert names == ["integrated.expt", "integrated.refl", "truth.mtz", "truth.npz"]
     from dials.util import Sorry
 
+    run([*few, "stills.batch=1", "output.directory=batches"])
+    names = sorted(path.name for path in (tmp_path / "batches").iterdir())
+    assert names == [
+        *(f"integrated_{i:03d}.{kind}" for i in (0, 1) for kind in ("expt", "refl")),
+        "truth.mtz",
+        "truth_000.npz",
+        "truth_001.npz",
+    ]
+    for number in (0, 1):
+        path = tmp_path / "batches" / f"integrated_{number:03d}.expt"
+        (name,) = ExperimentList.from_file(str(path), check_format=False).identifiers()
+        assert name == f"still-{number:06d}"
     with pytest.raises(Sorry, match="already holds integrated.expt"):
         run(few)
     with pytest.raises(Sorry, match="has no reflection"):

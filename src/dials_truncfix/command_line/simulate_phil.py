@@ -216,6 +216,11 @@ stills
   n_lattices = 400
     .type = int(value_min=1)
     .help = "Number of crystals."
+  batch = None
+    .type = int(value_min=1)
+    .help = "Write so many crystals to each of numbered pairs of files, as"
+            "dials.ssx_integrate does; only those of one pair are in memory at a time."
+            "None: all in one pair."
   wavelength = 1.3
     .type = float(value_min=1e-4)
     .help = "Å; 0.0251 for electrons of 200 kV."

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,11 @@ from dials_truncfix.command_line.simulate_options import (
 )
 from dials_truncfix.io.staging import staging_folder
 from dials_truncfix.simulate.build import sample_intensities
-from dials_truncfix.simulate.stills import all_reflections, simulate_stills
+from dials_truncfix.simulate.stills import (
+    Still,
+    all_reflections,
+    simulate_stills,
+)
 from dials_truncfix.simulate.stills_output import (
     save_stills_truth,
     stills_experiments,
@@ -29,6 +36,31 @@ logger = logging.getLogger("dials.truncfix.simulate")
 _DEFAULT_D_MIN = 2.0
 EXPERIMENTS, REFLECTIONS = "integrated.expt", "integrated.refl"
 TRUTH, TRUE_INTENSITIES = "truth.npz", "truth.mtz"
+_IN_BATCHES = (EXPERIMENTS, REFLECTIONS, TRUTH)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Stills of one pair of files."""
+
+    names: dict[str, str]
+    numbers: range
+
+
+def _batches(n_lattices: int, size: int | None) -> list[_Batch]:
+    """All in one pair of files, or so many in each of numbered ones."""
+    if size is None:
+        return [_Batch({name: name for name in _IN_BATCHES}, range(n_lattices))]
+    firsts = range(0, n_lattices, size)
+    digits = max(3, len(str(len(firsts) - 1)))
+    result = []
+    for number, first in enumerate(firsts):
+        names = {}
+        for name in _IN_BATCHES:
+            stem, suffix = name.split(".")
+            names[name] = f"{stem}_{number:0{digits}d}.{suffix}"
+        result.append(_Batch(names, range(first, min(first + size, n_lattices))))
+    return result
 
 
 def write_stills(params: Any) -> None:
@@ -42,7 +74,9 @@ def write_stills(params: Any) -> None:
         If the folder cannot be written.
     """
     directory = Path(params.output.directory)
-    for name in (EXPERIMENTS, REFLECTIONS, TRUTH, TRUE_INTENSITIES):
+    batches = _batches(params.stills.n_lattices, params.stills.batch)
+    names = [name for batch in batches for name in batch.names.values()]
+    for name in (*names, TRUE_INTENSITIES):
         if (directory / name).exists():
             raise Sorry(
                 f"{directory} already holds {name}: give another output.directory"
@@ -51,25 +85,28 @@ def write_stills(params: Any) -> None:
     intensities, d_min = sample_intensities(make_sample(params), limit, params.seed)
     model = stills_model(params, d_min)
     sphere = all_reflections(intensities, d_min, model.mean_intensity)
-    stills = list(
+    stills = iter(
         progress(
             simulate_stills(sphere, model, params.seed),
             desc="Simulating stills",
             total=model.n_lattices,
         )
     )
-    empty = [number for number, still in enumerate(stills) if not len(still.intensity)]
-    if empty:
-        raise ValueError(
-            f"still {empty[0]} has no reflection: give a larger stills.rs, a larger "
-            "stills.reach, or a smaller d_min"
-        )
-    experiments = stills_experiments(stills, model, intensities.space_group())
-    table = stills_reflections(stills, experiments)
+    n_reflections = 0
+    description = plain_values(params)
     with staging_folder(directory) as folder:
-        experiments.as_file(str(folder / EXPERIMENTS))
-        table.as_file(str(folder / REFLECTIONS))
-        save_stills_truth(folder / TRUTH, stills_truth(stills, plain_values(params)))
+        for batch in batches:
+            mine = list(islice(stills, len(batch.numbers)))
+            _refuse_empty(mine, batch.numbers)
+            experiments = stills_experiments(
+                mine, model, intensities.space_group(), batch.numbers.start
+            )
+            table = stills_reflections(mine, experiments)
+            n_reflections += len(table)
+            experiments.as_file(str(folder / batch.names[EXPERIMENTS]))
+            table.as_file(str(folder / batch.names[REFLECTIONS]))
+            truth = stills_truth(mine, description)
+            save_stills_truth(folder / batch.names[TRUTH], truth)
         # on the scale of the counts
         factor = sphere.scale
         scaled = intensities.customized_copy(data=intensities.data() * factor)
@@ -78,13 +115,24 @@ def write_stills(params: Any) -> None:
         ).mtz_object().write(str(folder / TRUE_INTENSITIES))
     logger.info(
         "%d stills with %.0f reflections on average",
-        len(stills),
-        len(table) / len(stills),
+        model.n_lattices,
+        n_reflections / model.n_lattices,
     )
     for what, name in (
         ("experiments", EXPERIMENTS),
         ("reflections", REFLECTIONS),
         ("true parameters", TRUTH),
-        ("true intensities", TRUE_INTENSITIES),
     ):
-        logger.info("Saving %s to %s", what, directory / name)
+        first, last = batches[0].names[name], batches[-1].names[name]
+        through = "" if len(batches) == 1 else f" to {last}"
+        logger.info("Saving %s to %s%s", what, directory / first, through)
+    logger.info("Saving true intensities to %s", directory / TRUE_INTENSITIES)
+
+
+def _refuse_empty(stills: Sequence[Still], numbers: range) -> None:
+    for number, still in zip(numbers, stills):
+        if not len(still.intensity):
+            raise ValueError(
+                f"still {number} has no reflection: give a larger stills.rs, a larger "
+                "stills.reach, or a smaller d_min"
+            )

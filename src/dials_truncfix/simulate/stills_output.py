@@ -119,7 +119,10 @@ def load_stills_truth(path: Path) -> StillsTruth:
 
 
 def stills_experiments(
-    stills: Sequence[Still], model: StillsModel, space_group: sgtbx.space_group
+    stills: Sequence[Still],
+    model: StillsModel,
+    space_group: sgtbx.space_group,
+    first: int = 0,
 ) -> ExperimentList:
     """Experiments with the crystals reported, one to a still.
 
@@ -131,6 +134,8 @@ def stills_experiments(
         For the beam and the size of the detector.
     space_group : cctbx.sgtbx.space_group
         Of the crystals.
+    first : int
+        Number of the first, for its name.
 
     Returns
     -------
@@ -144,7 +149,7 @@ def stills_experiments(
     """
     beam, detector = _beam(model.s0), _detector(model)
     result = ExperimentList()
-    for number, still in enumerate(stills):
+    for number, still in enumerate(stills, first):
         # rows of the inverse are the direct axes
         a, b, c = (tuple(axis) for axis in np.linalg.inv(still.setting))
         result.append(
