@@ -1,7 +1,7 @@
 """Run the benchmarks one after the other.
 
 Usage: python benchmarks/benchmark.py [fit_accuracy] [truncation_table] [speed]
-       [intensities] [postrefinement]
+       [frame_reading] [intensities] [postrefinement]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ TITLES = {
     "fit_accuracy": "Fits of the low counts against known truth",
     "truncation_table": "Background of corrected images against known truth",
     "speed": "CPU time and memory",
+    "frame_reading": "Reading a frame of a K3",
     "intensities": "Intensities integrated by DIALS against known truth",
     "postrefinement": "Postrefinement against known truth, and beside its peers",
 }

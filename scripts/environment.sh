@@ -19,7 +19,7 @@ python=$venv/bin/python
 stamp=$venv/environment.stamp
 debian_packages="dials python3-dials python3-venv python3-setuptools python3-wheel
     python3-scipy python3-tifffile python3-pytest python3-hypothesis python3-jinja2
-    python3-plotly"
+    python3-plotly python3-pil"
 
 say() {
     printf 'environment: %s\n' "$*"

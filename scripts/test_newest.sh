@@ -18,7 +18,7 @@ root=$here/.newest/root
 # python3-gemmi is missing among the dependencies of Debian's python3-dials.
 packages="ca-certificates dials python3-dials python3-gemmi python3-venv
     python3-setuptools python3-wheel python3-scipy python3-tifffile python3-pytest
-    python3-hypothesis python3-jinja2 python3-plotly"
+    python3-hypothesis python3-jinja2 python3-plotly python3-pil"
 
 say() {
     printf 'newest: %s\n' "$*"

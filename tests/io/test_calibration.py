@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from dials_truncfix.io.gain_reference import (
     turn_reference,
 )
 from dials_truncfix.io.serialem import FrameTitle, open_frames, write_frames
+from dm4_file import write_dm4
 
 
 def reference(shape=(4, 6)):
@@ -138,3 +141,34 @@ def test_scale():
     counts = np.full((4, 6), 3, np.uint8)
     scaled = apply_gain(counts, reference(), 16.0)
     np.testing.assert_allclose(scaled, 48 * reference(), rtol=1e-6)
+
+
+LIBRARIES = {
+    "ncempy": ["ncempy", "ncempy.io", "ncempy.io.dm"],
+    "rsciio": ["rsciio", "rsciio.digitalmicrograph"],
+}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_reference_of_digitalmicrograph(tmp_path, library, monkeypatch):
+    pytest.importorskip(LIBRARIES[library][-1])
+    for other, modules in LIBRARIES.items():
+        if other != library:
+            for name in modules:
+                monkeypatch.setitem(sys.modules, name, None)
+    write_dm4(tmp_path / "r.dm4", reference())
+    np.testing.assert_array_equal(read_reference(tmp_path / "r.dm4"), reference())
+    (tmp_path / "broken.dm4").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="broken.dm4: no readable DigitalMicrograph"):
+        read_reference(tmp_path / "broken.dm4")
+
+
+def test_without_a_library_the_way_out_is_said(tmp_path, monkeypatch):
+    for modules in LIBRARIES.values():
+        for name in modules:
+            monkeypatch.setitem(sys.modules, name, None)
+    write_dm4(tmp_path / "r.dm4", reference())
+    with pytest.raises(ValueError, match="r.dm4: .*needs the Python package ncempy"):
+        read_reference(tmp_path / "r.dm4")
+    with pytest.raises(FileNotFoundError):
+        read_reference(tmp_path / "missing.dm4")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -310,12 +311,14 @@ def _pillow() -> tuple[Any, Any]:
 
 
 def _read_by_pillow(name: str, index: int) -> npt.NDArray[Any]:
-    _, plugin = _pillow()
-    # Not Image.open, which warns of images of more than 89 million pixels: the size
-    # was compared with that of the file, and a K3 has 94 million.
-    with open(name, "rb") as stream, plugin.TiffImageFile(stream) as image:
-        image.seek(index)
-        return np.asarray(image)
+    image_module, plugin = _pillow()
+    # Pillow warns of images of more than 89 million pixels, and a K3 has 94: the size
+    # was compared with that of the file already.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", image_module.DecompressionBombWarning)
+        with open(name, "rb") as stream, plugin.TiffImageFile(stream) as image:
+            image.seek(index)
+            return np.asarray(image)
 
 
 def _tifffile_knows_lzw() -> bool:
