@@ -14,11 +14,17 @@ from dials_truncfix.camera.f416 import F416
 from dials_truncfix.io.microscope import electron_wavelength
 from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.simulate.background import Background
-from dials_truncfix.simulate.build import Sample, build_sweep
+from dials_truncfix.simulate.build import Sample, build_stills, build_sweep
 from dials_truncfix.simulate.from_images import CountedSweep
 from dials_truncfix.simulate.models import Geometry, Rotation
 from dials_truncfix.simulate.stills import StillsModel
+from dials_truncfix.simulate.stills_images import SimulatedStills
 from dials_truncfix.simulate.sweep import SimulatedSweep, SpotShape
+
+#: Of stills without a camera, Å.
+_WAVELENGTH = 1.3
+#: Replaced by what sample and camera say.
+_MOST_D_MIN = 2.0
 
 
 def _unless_auto(value: Any) -> Any:
@@ -76,6 +82,27 @@ def make_geometry(params: Any) -> Geometry:
     )
 
 
+def make_background(params: Any) -> Background:
+    """Translate the phil parameters of what lies between the spots."""
+    b = params.background
+    return Background(
+        inner=b.inner,
+        inner_decay=b.inner_decay,
+        outer=b.outer,
+        outer_decay=b.outer_decay,
+        ring=b.ring,
+        ring_d=b.ring_d,
+        ring_width=b.ring_width,
+        uniform=b.uniform,
+    )
+
+
+def make_spots(params: Any) -> SpotShape:
+    """Translate the phil parameters of the shape of spots."""
+    spot = params.spot
+    return SpotShape(spot.core_sigma, spot.tail_sigma, spot.tail_fraction)
+
+
 def simulated_sweep(params: Any) -> SimulatedSweep:
     """Make the sweep of a simulated crystal from the phil parameters.
 
@@ -84,25 +111,38 @@ def simulated_sweep(params: Any) -> SimulatedSweep:
     ValueError
         If a parameter is impossible or a file unusable.
     """
-    b, scan = params.background, params.scan
+    scan = params.scan
     return build_sweep(
         make_sample(params),
         make_geometry(params),
         Rotation(scan.start, scan.width, scan.n_images, scan.exposure),
         make_camera(params),
-        Background(
-            inner=b.inner,
-            inner_decay=b.inner_decay,
-            outer=b.outer,
-            outer_decay=b.outer_decay,
-            ring=b.ring,
-            ring_d=b.ring_d,
-            ring_width=b.ring_width,
-            uniform=b.uniform,
-        ),
-        SpotShape(
-            params.spot.core_sigma, params.spot.tail_sigma, params.spot.tail_fraction
-        ),
+        make_background(params),
+        make_spots(params),
+        params.seed,
+    )
+
+
+def stills_images(params: Any) -> tuple[SimulatedStills, Any]:
+    """Make stills and their true intensities from the phil parameters.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is impossible or a file unusable.
+    """
+    if params.stills.wavelength is not libtbx.Auto:
+        raise ValueError(
+            "stills.wavelength is for reflections: images are of electrons, whose "
+            "wavelength beam.high_tension sets"
+        )
+    return build_stills(
+        make_sample(params),
+        make_geometry(params),
+        stills_model(params, _MOST_D_MIN),
+        make_camera(params),
+        make_background(params),
+        make_spots(params),
         params.seed,
     )
 
@@ -140,12 +180,14 @@ def stills_model(params: Any, d_min: float) -> StillsModel:
         If a parameter is impossible.
     """
     p = params.stills
+    wavelength = _WAVELENGTH if p.wavelength is libtbx.Auto else p.wavelength
     return StillsModel(
         n_lattices=p.n_lattices,
-        s0=(0.0, 0.0, -1.0 / p.wavelength),
+        s0=(0.0, 0.0, -1.0 / wavelength),
         model=Model(p.model),
         rs=p.rs,
         rs_spread=p.rs_spread,
+        mosaicity=math.radians(p.mosaicity),
         orientation_error=math.radians(p.orientation_error),
         cell_error=p.cell_error,
         g_spread=p.g_spread,

@@ -9,8 +9,7 @@ phil_scope = libtbx.phil.parse(
 source = *crystal images stills
   .type = choice
   .help = "crystal: a simulated crystal that turns. images: the counts of given images."
-          "stills: many crystals that do not turn, as integrated reflections without"
-          "images, for dials.truncfix_postrefine."
+          "stills: many crystals that do not turn, for dials.truncfix_postrefine."
 
 seed = 0
   .type = int(value_min=0)
@@ -211,8 +210,12 @@ images
 
 stills
   .help = "For source=stills: crystal, structure_factors, d_min and the first group of"
-          "output count too."
+          "output count too, and for images what describes beam and camera."
 {
+  output = *reflections images
+    .type = choice
+    .help = "reflections: as integration would leave them, without images. images: one"
+            "crystal to an image, through the camera."
   n_lattices = 400
     .type = int(value_min=1)
     .help = "Number of crystals."
@@ -221,9 +224,10 @@ stills
     .help = "Write so many crystals to each of numbered pairs of files, as"
             "dials.ssx_integrate does; only those of one pair are in memory at a time."
             "None: all in one pair."
-  wavelength = 1.3
+  wavelength = Auto
     .type = float(value_min=1e-4)
-    .help = "Å; 0.0251 for electrons of 200 kV."
+    .help = "Å; 0.0251 for electrons of 200 kV. Auto: 1.3 for reflections, and what"
+            "beam.high_tension says for images."
   model = sphere lorentzian *gaussian
     .type = choice
     .help = "Radial profile of the reciprocal lattice points."
@@ -233,6 +237,10 @@ stills
   rs_spread = 0.1
     .type = float(value_min=0)
     .help = "Standard deviation of the logarithm of the radius."
+  mosaicity = 0
+    .type = float(value_min=0, value_max=5)
+    .help = "Standard deviation of the orientations of mosaic blocks, degrees. It widens"
+            "points in proportion to their distance from the origin."
   orientation_error = 0.05
     .type = float(value_min=0, value_max=5)
     .help = "Standard deviation of the errors of the orientations reported, about either"

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import libtbx
-from dials.util import Sorry, progress
+from dials.util import progress
 
 from dials_truncfix.command_line.program import plain_values
 from dials_truncfix.command_line.simulate_options import (
     make_sample,
     stills_model,
 )
+from dials_truncfix.command_line.simulate_still_images import (
+    TRUE_INTENSITIES,
+    TRUTH,
+    refuse_empty,
+    refuse_to_overwrite,
+    write_still_images,
+    write_true_intensities,
+)
 from dials_truncfix.io.staging import staging_folder
 from dials_truncfix.simulate.build import sample_intensities
 from dials_truncfix.simulate.stills import (
-    Still,
     all_reflections,
     simulate_stills,
 )
@@ -35,7 +41,6 @@ logger = logging.getLogger("dials.truncfix.simulate")
 
 _DEFAULT_D_MIN = 2.0
 EXPERIMENTS, REFLECTIONS = "integrated.expt", "integrated.refl"
-TRUTH, TRUE_INTENSITIES = "truth.npz", "truth.mtz"
 _IN_BATCHES = (EXPERIMENTS, REFLECTIONS, TRUTH)
 
 
@@ -64,7 +69,7 @@ def _batches(n_lattices: int, size: int | None) -> list[_Batch]:
 
 
 def write_stills(params: Any) -> None:
-    """Simulate stills and write their tables and the truth, all or none.
+    """Simulate stills and write their tables, or images, and the truth, all or none.
 
     Raises
     ------
@@ -73,14 +78,17 @@ def write_stills(params: Any) -> None:
     OSError
         If the folder cannot be written.
     """
+    if params.stills.output == "images":
+        write_still_images(params)
+    else:
+        _write_tables(params)
+
+
+def _write_tables(params: Any) -> None:
     directory = Path(params.output.directory)
     batches = _batches(params.stills.n_lattices, params.stills.batch)
     names = [name for batch in batches for name in batch.names.values()]
-    for name in (*names, TRUE_INTENSITIES):
-        if (directory / name).exists():
-            raise Sorry(
-                f"{directory} already holds {name}: give another output.directory"
-            )
+    refuse_to_overwrite(directory, [*names, TRUE_INTENSITIES])
     limit = _DEFAULT_D_MIN if params.d_min is libtbx.Auto else params.d_min
     intensities, d_min = sample_intensities(make_sample(params), limit, params.seed)
     model = stills_model(params, d_min)
@@ -97,7 +105,7 @@ def write_stills(params: Any) -> None:
     with staging_folder(directory) as folder:
         for batch in batches:
             mine = list(islice(stills, len(batch.numbers)))
-            _refuse_empty(mine, batch.numbers)
+            refuse_empty(mine, batch.numbers.start)
             experiments = stills_experiments(
                 mine, model, intensities.space_group(), batch.numbers.start
             )
@@ -108,11 +116,8 @@ def write_stills(params: Any) -> None:
             truth = stills_truth(mine, description)
             save_stills_truth(folder / batch.names[TRUTH], truth)
         # on the scale of the counts
-        factor = sphere.scale
-        scaled = intensities.customized_copy(data=intensities.data() * factor)
-        scaled.set_observation_type_xray_intensity().as_mtz_dataset(
-            column_root_label="I"
-        ).mtz_object().write(str(folder / TRUE_INTENSITIES))
+        scaled = intensities.customized_copy(data=intensities.data() * sphere.scale)
+        write_true_intensities(folder, scaled)
     logger.info(
         "%d stills with %.0f reflections on average",
         model.n_lattices,
@@ -127,12 +132,3 @@ def write_stills(params: Any) -> None:
         through = "" if len(batches) == 1 else f" to {last}"
         logger.info("Saving %s to %s%s", what, directory / first, through)
     logger.info("Saving true intensities to %s", directory / TRUE_INTENSITIES)
-
-
-def _refuse_empty(stills: Sequence[Still], numbers: range) -> None:
-    for number, still in zip(numbers, stills):
-        if not len(still.intensity):
-            raise ValueError(
-                f"still {number} has no reflection: give a larger stills.rs, a larger "
-                "stills.reach, or a smaller d_min"
-            )

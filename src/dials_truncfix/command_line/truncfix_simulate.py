@@ -7,9 +7,10 @@ integers, so that every pixel below zero becomes zero. What the images really co
 is written beside them, for testing how well dials.truncfix repairs them, and what
 truncation does to your kind of data.
 
-With source=stills, many crystals are simulated that do not turn, as integrated reflections
-without images: partial reflections of which the orientation, scale and full intensity is
-known, for dials.truncfix_postrefine.
+With source=stills, many crystals are simulated that do not turn: partial reflections of which
+the orientation, scale and full intensity is known, for dials.truncfix_postrefine. They come as
+integrated reflections without images, or, with stills.output=images, as images of one crystal
+each, with the orientations from which DIALS can integrate them.
 
 With source=images, the images of a counting detector pass through the camera instead:
 real spots, with the same images before truncation beside them.
@@ -18,7 +19,7 @@ The simulation is kinematical: intensities are proportional to the squared struc
 factors and the Lorentz factor. There is no dynamical scattering, no absorption and no
 radiation damage; all spots have one shape.
 
-The program prints the dials.import command for what it wrote.
+The program prints the commands of DIALS that take what it wrote.
 
 Examples::
 
@@ -33,6 +34,8 @@ Examples::
   dials.truncfix_simulate source=images imported.expt images.uniform=0.3
 
   dials.truncfix_simulate source=stills stills.orientation_error=0.1 d_min=2.5
+
+  dials.truncfix_simulate source=stills stills.output=images stills.n_lattices=40
 """
 
 from __future__ import annotations

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from cctbx import crystal, miller
+from dxtbx.model import Experiment
 
 from dials_truncfix.camera.f416 import F416
 from dials_truncfix.simulate.background import Background
@@ -21,6 +22,8 @@ from dials_truncfix.simulate.models import (
     random_orientation,
 )
 from dials_truncfix.simulate.prediction import predict
+from dials_truncfix.simulate.stills import StillsModel, all_reflections
+from dials_truncfix.simulate.stills_images import SimulatedStills
 from dials_truncfix.simulate.structure_factors import (
     read_intensities,
     wilson_intensities,
@@ -178,6 +181,58 @@ def build_sweep(
         beam_stop_arm=geometry.beam_stop_arm / camera.pixel_size,
         seed=seed,
     )
+
+
+def build_stills(
+    sample: Sample,
+    geometry: Geometry,
+    model: StillsModel,
+    camera: F416,
+    background: Background,
+    spots: SpotShape,
+    seed: int,
+) -> tuple[SimulatedStills, miller.array]:
+    """Put stills through a camera together.
+
+    Parameters
+    ----------
+    sample, geometry, camera, background, spots
+        Their parameters; orientation, mosaicity and mean intensity of the sample do not
+        matter.
+    model : StillsModel
+        Crystals. Beam and resolution limit are those of the geometry and the sample.
+    seed : int
+        Seed of everything.
+
+    Returns
+    -------
+    stills : SimulatedStills
+    intensities : cctbx.miller.array
+        F² of unique reflections, on the scale of full reflections, e⁻.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is impossible or a file unusable.
+    """
+    swept = make_experiment(geometry, Rotation(), camera)
+    experiment = Experiment(beam=swept.beam, detector=swept.detector)
+    s0 = experiment.beam.get_s0()
+    d_min = sample.d_min or experiment.detector.get_max_resolution(s0)
+    intensities, d_min = sample_intensities(sample, d_min, seed)
+    sphere = all_reflections(intensities, d_min, model.mean_intensity)
+    stills = SimulatedStills(
+        experiment=experiment,
+        sphere=sphere,
+        model=replace(model, s0=tuple(s0), d_min=d_min),
+        camera=camera,
+        background=background,
+        spots=spots,
+        beam_stop_radius=geometry.beam_stop_radius / camera.pixel_size,
+        beam_stop_arm=geometry.beam_stop_arm / camera.pixel_size,
+        seed=seed,
+    )
+    return stills, intensities.customized_copy(data=intensities.data() * sphere.scale)
 
 
 def _with_symmetry(

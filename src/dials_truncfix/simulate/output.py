@@ -62,6 +62,12 @@ class OutputNames:
         """CBF image of this number before truncation."""
         return f"{self.prefix}_unclipped_{number:05d}.cbf"
 
+    def image(self, image_format: str, number: int) -> tuple[str, int]:
+        """File of an image of this number, and its position therein."""
+        if image_format == "smv":
+            return self.smv(number), 0
+        return self.series, number - 1
+
     def images_in(self, folder: Path) -> list[Path]:
         """List image files of this prefix in a folder."""
         patterns = ("_*.tvips", "_*.img", "_unclipped_*.cbf")
@@ -81,7 +87,7 @@ def write_images(
     unclipped: bool,
     seed: int,
 ) -> None:
-    """Write all images of a sweep, holding one at a time in memory.
+    """Write all images of a sweep, or of stills, holding one at a time in memory.
 
     Parameters
     ----------
@@ -92,7 +98,7 @@ def write_images(
     recordings : iterable of Recording
         Images in order.
     experiment : dxtbx.model.Experiment
-        Models.
+        Models; those of stills have no scan.
     camera : F416
         Response of the camera.
     image_format : {'tvips', 'smv'}
@@ -107,10 +113,13 @@ def write_images(
     seed : int
         Seed of the draws, noted in headers.
     """
-    scan = experiment.scan
-    start, width = scan.get_oscillation()
-    exposure = scan.get_exposure_times()[0]
-    panel = experiment.detector[0]
+    scan, panel = experiment.scan, experiment.detector[0]
+    # stills have neither angles nor times
+    angles, exposure = None, 0.0
+    if scan is not None:
+        start, width = scan.get_oscillation()
+        angles = [start + k * width for k in range(scan.get_num_images())]
+        exposure = scan.get_exposure_times()[0]
 
     def each() -> Iterator[npt.NDArray[np.uint16]]:
         for number, recording in enumerate(recordings, 1):
@@ -127,7 +136,7 @@ def write_images(
             high_tension_kv=round(high_tension_kv),
             binning=(camera.binning, camera.binning),
             camera_length_mm=panel.get_distance(),
-            alpha_deg=[start + k * width for k in range(scan.get_num_images())],
+            alpha_deg=angles,
             exposure_s=exposure,
             start_time=START_TIME,
             frames_per_part=frames_per_part,
@@ -152,7 +161,7 @@ def _write_unclipped(
         experiment.beam,
         experiment.goniometer,
         experiment.scan,
-        number,
+        None if experiment.scan is None else number,
     )
     # one lower limit for the sweep: far below anything that read noise reaches
     lowest = camera.pedestal - math.ceil(12 * camera.read_noise + 100)
@@ -173,15 +182,18 @@ def _smv_header(
     experiment: Experiment, camera: F416, number: int
 ) -> dict[str, str | int | float]:
     panel, scan = experiment.detector[0], experiment.scan
-    start, width = scan.get_oscillation()
     fast, slow = panel.get_beam_centre(experiment.beam.get_s0())
-    angle = start + (number - 1) * width
+    angle, width, exposure = 0.0, 0.0, 0.0
+    if scan is not None:
+        start, width = scan.get_oscillation()
+        angle = start + (number - 1) * width
+        exposure = scan.get_exposure_times()[number - 1]
     return {
         # by this key our format class, and no other, takes the image
         "BEAMLINE": "TVIPS_SIMULATED",
         "DETECTOR_SN": "unknown",
         "DATE": "Fri Jan 01 00:00:00 2016",
-        "TIME": scan.get_exposure_times()[number - 1],
+        "TIME": exposure,
         "BIN": f"{camera.binning}x{camera.binning}",
         "PIXEL_SIZE": f"{panel.get_pixel_size()[0]:.6f}",
         "DISTANCE": f"{panel.get_distance():.4f}",
@@ -230,7 +242,6 @@ def import_arguments(experiment: Experiment) -> list[str]:
         Without the names of the images.
     """
     panel, beam = experiment.detector[0], experiment.beam
-    goniometer = experiment.goniometer
     arguments = [f"geometry.beam.wavelength={beam.get_wavelength():.7g}"]
     direction = beam.get_sample_to_source_direction()
     if not np.allclose(direction, (0, 0, 1)):
@@ -261,6 +272,9 @@ def import_arguments(experiment: Experiment) -> list[str]:
                 ("pixel_size", panel.get_pixel_size()),
             )
         ]
+    goniometer = experiment.goniometer
+    if goniometer is None:
+        return arguments
     arguments.append(
         f"geometry.goniometer.axis={_vector(goniometer.get_rotation_axis())}"
     )

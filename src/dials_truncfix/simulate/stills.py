@@ -18,6 +18,9 @@ from dials_truncfix.simulate.structure_factors import look_up
 
 FloatArray = npt.NDArray[np.float64]
 
+#: Less of a reflection is not simulated in patterns.
+_LEAST_PARTIALITY = 1e-3
+
 
 @dataclass(frozen=True)
 class StillsModel:
@@ -33,6 +36,9 @@ class StillsModel:
         Radial profile of the reciprocal lattice points.
     rs, rs_spread : float
         Median radius of the points (Å⁻¹), and standard deviation of its logarithm.
+    mosaicity : float
+        Standard deviation of the orientations of mosaic blocks about any axis, rad. It
+        widens points in proportion to their distance from the origin.
     orientation_error : float
         Standard deviation of the two angles at right angles to the beam by which the
         orientations reported are wrong, rad.
@@ -63,6 +69,7 @@ class StillsModel:
     model: Model = Model.GAUSSIAN
     rs: float = 1e-3
     rs_spread: float = 0.1
+    mosaicity: float = 0.0
     orientation_error: float = math.radians(0.05)
     cell_error: float = 0.0
     g_spread: float = 0.3
@@ -83,6 +90,7 @@ class StillsModel:
                 raise ValueError(f"{name} {getattr(self, name)} is not positive")
         for name in (
             "rs_spread",
+            "mosaicity",
             "orientation_error",
             "cell_error",
             "g_spread",
@@ -120,6 +128,22 @@ class Still:
     variance: FloatArray
     partiality: FloatArray
     full: FloatArray
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """What one crystal diffracts.
+
+    Attributes
+    ----------
+    still : Still
+        Its intensities are those expected, and not drawn; its variances are 0.
+    rays : ndarray, shape (n, 3)
+        q + s0 of the true orientation, Å⁻¹.
+    """
+
+    still: Still
+    rays: FloatArray
 
 
 @dataclass(frozen=True)
@@ -185,8 +209,43 @@ def all_reflections(
     )
 
 
+@dataclass(frozen=True)
+class _Crystal:
+    """One crystal of the draws, and the generator for what is drawn next."""
+
+    reported: FloatArray
+    true: FloatArray
+    parameters: FloatArray
+    rng: np.random.Generator
+
+
+def _draw_crystal(
+    sphere: Sphere, model: StillsModel, seed: int, number: int
+) -> _Crystal:
+    rng = np.random.default_rng([seed, number])
+    g, b = (
+        model.g_spread * rng.standard_normal(),
+        model.b_spread * rng.standard_normal(),
+    )
+    theta = model.orientation_error * rng.standard_normal(2)
+    log_rs = math.log(model.rs) + model.rs_spread * rng.standard_normal()
+    stretch = math.exp(model.cell_error * rng.standard_normal())
+    u = transform.Rotation.from_quat(rng.standard_normal(4)).as_matrix()
+
+    reciprocal = np.reshape(sphere.unit_cell.fractionalization_matrix(), (3, 3)).T
+    frame = beam_frames(model.s0)[0]
+    turned = total_rotations(theta[:1], theta[1:])[0]
+    return _Crystal(
+        # a cell that is too large has a reciprocal cell that is too small
+        reported=u @ reciprocal / stretch,
+        true=frame @ turned @ frame.T @ u @ reciprocal,
+        parameters=np.array([g, b, theta[0], theta[1], log_rs]),
+        rng=rng,
+    )
+
+
 def simulate_still(sphere: Sphere, model: StillsModel, seed: int, number: int) -> Still:
-    """Simulate one crystal.
+    """Simulate one crystal as integration would leave it.
 
     Parameters
     ----------
@@ -201,46 +260,86 @@ def simulate_still(sphere: Sphere, model: StillsModel, seed: int, number: int) -
     -------
     Still
     """
-    rng = np.random.default_rng([seed, number])
-    g, b = (
-        model.g_spread * rng.standard_normal(),
-        model.b_spread * rng.standard_normal(),
-    )
-    theta = model.orientation_error * rng.standard_normal(2)
-    log_rs = math.log(model.rs) + model.rs_spread * rng.standard_normal()
-    stretch = math.exp(model.cell_error * rng.standard_normal())
-    u = transform.Rotation.from_quat(rng.standard_normal(4)).as_matrix()
-
-    reciprocal = np.reshape(sphere.unit_cell.fractionalization_matrix(), (3, 3)).T
+    crystal = _draw_crystal(sphere, model, seed, number)
     s0 = np.asarray(model.s0, float)
-    frame = beam_frames(s0)[0]
-    turned = total_rotations(theta[:1], theta[1:])[0]
-    # a cell that is too large has a reciprocal cell that is too small
-    reported = u @ reciprocal / stretch
-    true = frame @ turned @ frame.T @ u @ reciprocal
-
     near = np.flatnonzero(
-        np.abs(_excitation(sphere.miller_index, reported, s0)) < model.reach * model.rs
+        np.abs(_excitation(sphere.miller_index, crystal.reported, s0))
+        < model.reach * model.rs
     )
-    hkl = sphere.miller_index[near]
-    q = hkl @ true.T
-    p = partiality(
-        model.model, _excitation(hkl, true, s0), np.full(len(hkl), math.exp(log_rs))
-    )
-    full = sphere.full[near]
-    expected = math.exp(g) * np.exp(-0.5 * b * np.sum(q * q, axis=1)) * p * full
+    hkl, full = sphere.miller_index[near], sphere.full[near]
+    p = _true_partiality(hkl, crystal, model)
+    expected = _expected(hkl, full, p, crystal)
+    rng = crystal.rng
     counts = rng.poisson(expected + model.background)
     # the background is measured around the spot, on as many pixels
     around = rng.poisson(np.full(len(hkl), model.background))
     return Still(
-        setting=reported,
-        parameters=np.array([g, b, theta[0], theta[1], log_rs]),
+        setting=crystal.reported,
+        parameters=crystal.parameters,
         miller_index=hkl,
         intensity=(counts - around).astype(float),
         variance=np.maximum(counts + around, 1).astype(float),
         partiality=p,
         full=full,
     )
+
+
+def excite_still(sphere: Sphere, model: StillsModel, seed: int, number: int) -> Pattern:
+    """Find what one crystal diffracts, before anything is recorded.
+
+    Parameters
+    ----------
+    sphere, model, seed, number
+        As for `simulate_still`; the crystal is the same.
+
+    Returns
+    -------
+    Pattern
+        Reflections of a partiality above 0.001.
+    """
+    crystal = _draw_crystal(sphere, model, seed, number)
+    p = _true_partiality(sphere.miller_index, crystal, model)
+    seen = np.flatnonzero(p > _LEAST_PARTIALITY)
+    hkl, full, p = sphere.miller_index[seen], sphere.full[seen], p[seen]
+    return Pattern(
+        still=Still(
+            setting=crystal.reported,
+            parameters=crystal.parameters,
+            miller_index=hkl,
+            intensity=_expected(hkl, full, p, crystal),
+            variance=np.zeros(len(hkl)),
+            partiality=p,
+            full=full,
+        ),
+        rays=hkl @ crystal.true.T + np.asarray(model.s0),
+    )
+
+
+def _expected(
+    hkl: npt.NDArray[np.int32], full: FloatArray, p: FloatArray, crystal: _Crystal
+) -> FloatArray:
+    """Calculate the counts expected of partial reflections."""
+    g, b = crystal.parameters[:2]
+    q = hkl @ crystal.true.T
+    return np.asarray(math.exp(g) * np.exp(-0.5 * b * np.sum(q * q, axis=1)) * p * full)
+
+
+def _true_partiality(
+    hkl: npt.NDArray[np.int32], crystal: _Crystal, model: StillsModel
+) -> FloatArray:
+    """Calculate partialities by the true orientation, with points widened by mosaicity.
+
+    Blocks turned by ω move a point by ω × q, and its excitation error by ω·(q × s1)λ.
+    """
+    s0 = np.asarray(model.s0, float)
+    rs = np.full(len(hkl), math.exp(crystal.parameters[-1]))
+    if model.mosaicity > 0:
+        q = hkl @ crystal.true.T
+        s1 = q + s0
+        lever = np.linalg.norm(np.cross(q, s1), axis=1) / np.linalg.norm(s1, axis=1)
+        # a Gaussian of this standard deviation has the width of a point of radius rs
+        rs = np.hypot(rs, 2.0 * math.sqrt(math.log(2.0)) * model.mosaicity * lever)
+    return partiality(model.model, _excitation(hkl, crystal.true, s0), rs)
 
 
 def _excitation(

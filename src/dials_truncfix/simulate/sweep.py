@@ -153,10 +153,7 @@ class SimulatedSweep:
         x, y = self.reflections.x[seen], self.reflections.y[seen]
         electrons = electrons[seen]
         result = self.background_electrons.copy()
-        tail = self.spots.tail_fraction
-        add_gaussian_spots(result, x, y, (1 - tail) * electrons, self.spots.core_sigma)
-        if tail > 0:
-            add_gaussian_spots(result, x, y, tail * electrons, self.spots.tail_sigma)
+        add_spots(result, x, y, electrons, self.spots)
         return result * self.transmission
 
     def record(self, image: int) -> Recording:
@@ -174,6 +171,32 @@ class SimulatedSweep:
         return expose(
             self.camera, self.expected(image), self.pattern, self.seed, image + 1
         )
+
+
+def add_spots(
+    image: FloatArray,
+    x: FloatArray,
+    y: FloatArray,
+    electrons: FloatArray,
+    shape: SpotShape,
+) -> None:
+    """Add spots of one shape to an image, in place.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx), float64
+        The image, e⁻.
+    x, y : ndarray, shape (n,)
+        Centres, pixels (fast, slow).
+    electrons : ndarray, shape (n,)
+        Sum of each spot, e⁻.
+    shape : SpotShape
+        Their shape.
+    """
+    tail = shape.tail_fraction
+    add_gaussian_spots(image, x, y, (1 - tail) * electrons, shape.core_sigma)
+    if tail > 0:
+        add_gaussian_spots(image, x, y, tail * electrons, shape.tail_sigma)
 
 
 def d_star_map(experiment: Experiment) -> FloatArray:

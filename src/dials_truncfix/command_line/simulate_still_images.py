@@ -1,0 +1,140 @@
+"""Stills of dials.truncfix_simulate as images, with their orientations for DIALS."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dials.util import Sorry, progress
+
+from dials_truncfix.camera.f416 import Recording
+from dials_truncfix.command_line.program import plain_values
+from dials_truncfix.command_line.simulate_options import stills_images
+from dials_truncfix.io.staging import staging_folder
+from dials_truncfix.simulate import output
+from dials_truncfix.simulate.stills import Still
+from dials_truncfix.simulate.stills_images import SimulatedStills, known_experiments
+from dials_truncfix.simulate.stills_output import save_stills_truth, stills_truth
+
+logger = logging.getLogger("dials.truncfix.simulate")
+
+KNOWN = "known.expt"
+TRUTH, TRUE_INTENSITIES = "truth.npz", "truth.mtz"
+
+
+def write_still_images(params: Any) -> None:
+    """Record stills and write images, known orientations and the truth, all or none.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is impossible or a file unusable.
+    OSError
+        If the folder cannot be written.
+    """
+    directory = Path(params.output.directory)
+    names = output.OutputNames(params.output.prefix)
+    taken = [path.name for path in names.images_in(directory)]
+    refuse_to_overwrite(directory, (*taken, KNOWN, TRUTH, TRUE_INTENSITIES))
+    simulated, intensities = stills_images(params)
+    image_format = params.output.format
+    unclipped = params.output.unclipped is True
+    stills: list[Still] = []
+    with staging_folder(directory) as folder:
+        output.write_images(
+            folder,
+            names,
+            _recordings(simulated, stills),
+            simulated.experiment,
+            simulated.camera,
+            image_format=image_format,
+            high_tension_kv=params.beam.high_tension,
+            frames_per_part=params.output.frames_per_part,
+            unclipped=unclipped,
+            seed=params.seed,
+        )
+        refuse_empty(stills)
+        save_stills_truth(folder / TRUTH, stills_truth(stills, plain_values(params)))
+        write_true_intensities(folder, intensities)
+        images = []
+        for number in range(1, simulated.n_images + 1):
+            name, position = names.image(image_format, number)
+            if unclipped:
+                name, position = names.unclipped(number), 0
+            images.append((directory.absolute() / name, position))
+        known_experiments(
+            simulated.experiment, images, stills, intensities.space_group()
+        ).as_file(str(folder / KNOWN))
+    for what, name in (
+        ("the crystals reported", KNOWN),
+        ("true parameters", TRUTH),
+        ("true intensities", TRUE_INTENSITIES),
+    ):
+        logger.info("Saving %s to %s", what, directory / name)
+    first = names.series if image_format == "tvips" else f"{names.prefix}_*.img"
+    logger.info("Saving truncated images to %s", directory / first)
+    gain = simulated.camera.variance_slope
+    weights = [
+        f"spotfinder.threshold.dispersion.gain={gain:g}",
+        f"integration.summation.detector_gain={gain:g}",
+    ]
+    if unclipped:
+        # these images know gain and geometry
+        first, weights = f"{names.prefix}_unclipped_*.cbf", []
+        logger.info("Saving images before truncation to %s", directory / first)
+    arguments = [
+        str(directory / first),
+        *(() if unclipped else output.import_arguments(simulated.experiment)),
+    ]
+    _log_command("Import them by", ["dials.import", *arguments])
+    known = [
+        f"known_orientations={directory / KNOWN}",
+        "require_known_orientation=True",
+        # one still of electrons hardly tells the cell along the beam
+        "refinement.parameterisation.crystal.fix=cell",
+        f"prediction.d_min={simulated.model.d_min:.4g}",
+    ]
+    _log_command(
+        "Integrate them from the orientations reported by",
+        ["dials.stills_process", *arguments, *known, *weights],
+    )
+
+
+def _log_command(what: str, words: Sequence[str]) -> None:
+    command = " \\\n    ".join([" ".join(words[:2]), *words[2:]])
+    logger.info("%s\n  %s", what, command)
+
+
+def _recordings(simulated: SimulatedStills, stills: list[Still]) -> Iterator[Recording]:
+    for image in progress(range(simulated.n_images), desc="Recording images"):
+        pattern = simulated.excite(image)
+        stills.append(pattern.still)
+        yield simulated.record(image, pattern)
+
+
+def refuse_to_overwrite(directory: Path, names: Sequence[str]) -> None:
+    """Raise a Sorry about the first of the files that is there."""
+    for name in names:
+        if (directory / name).exists():
+            raise Sorry(
+                f"{directory} already holds {name}: give another output.directory"
+            )
+
+
+def refuse_empty(stills: Sequence[Still], first: int = 0) -> None:
+    """Raise a ValueError about the first still without reflections."""
+    for number, still in enumerate(stills, first):
+        if not len(still.intensity):
+            raise ValueError(
+                f"still {number} has no reflection: give a larger stills.rs, a larger "
+                "stills.reach, or a smaller d_min"
+            )
+
+
+def write_true_intensities(folder: Path, intensities: Any) -> None:
+    """Write full intensities on the scale of the counts."""
+    intensities.set_observation_type_xray_intensity().as_mtz_dataset(
+        column_root_label="I"
+    ).mtz_object().write(str(folder / TRUE_INTENSITIES))
