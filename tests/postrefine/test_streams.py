@@ -13,8 +13,8 @@ from dials_truncfix.io.stream import StreamFile
 from dials_truncfix.postrefine.gather import load_data_set
 from dials_truncfix.postrefine.streams import (
     StreamOptions,
-    load_stream,
     polarisation_factor,
+    stream_pieces,
 )
 from dials_truncfix.postrefine.tables import InputOptions
 from dials_truncfix.simulate.stills import simulate_stills
@@ -27,6 +27,11 @@ P43212 = StreamOptions("P 43 21 2")
 def simulated(wavelength=1.3, n=3):
     model = stills_model(wavelength, n_lattices=n, d_min=5.0)
     return model, list(simulate_stills(sphere(5.0), model, 2))
+
+
+def load_stream(path, options):
+    pieces, n_incomplete = stream_pieces(path, options)
+    return [piece.load() for piece in pieces], n_incomplete
 
 
 def written(path, text):
@@ -55,6 +60,23 @@ def test_a_stream_says_what_tables_of_the_same_lattices_say(tmp_path, wavelength
         ours, theirs = (np.array(t[name]) for t in (loaded.table, table))
         np.testing.assert_allclose(ours, theirs, atol=tolerance)
     assert loaded.experiments[1].identifier == "000001:run1.h5//1"
+
+
+def test_pieces_of_a_stream_are_read_by_themselves(tmp_path):
+    """Two crystals at a time, in any order, an incomplete image between them."""
+    model, stills = simulated(n=5)
+    text = stream(stills, np.array(model.s0))
+    cut = text.index("End of reflections", len(text) // 2)
+    path = written(tmp_path / "a.stream", text[:cut] + text)
+    (whole,), n_incomplete = load_stream(path, P43212)
+    pieces, again = stream_pieces(path, P43212, n_crystals=2)
+    assert n_incomplete == again == 1
+    assert [piece.part.n_crystals for piece in pieces] == [2, 2, 2, 1]
+    loaded = [piece.load() for piece in reversed(pieces)][::-1]
+    names = [name for part in loaded for name in part.experiments.identifiers()]
+    assert names == list(whole.experiments.identifiers())
+    values = [x for part in loaded for x in part.table["intensity.sum.value"]]
+    assert values == list(whole.table["intensity.sum.value"])
 
 
 def test_rays_end_where_reflections_were_seen(tmp_path):

@@ -20,7 +20,7 @@ from dials_truncfix.postrefine.options import Priors, RefinementOptions
 from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.postrefine.pieces import pair_files
 from dials_truncfix.postrefine.rejection import RejectionLimits
-from dials_truncfix.postrefine.streams import STREAM, StreamOptions, load_stream
+from dials_truncfix.postrefine.streams import STREAM, StreamOptions, stream_pieces
 
 logger = logging.getLogger("dials.truncfix.postrefine")
 
@@ -137,7 +137,7 @@ def input_pieces(params: Any, files: InputFiles) -> list[Piece]:
         polarisation_fraction=params.stream.polarisation_fraction,
     )
     for path in files.streams:
-        parts, n_incomplete = load_stream(path, options)
+        parts, n_incomplete = stream_pieces(path, options)
         pieces += parts
         if n_incomplete:
             images = "1 image is" if n_incomplete == 1 else f"{n_incomplete} images are"

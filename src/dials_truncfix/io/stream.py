@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ import numpy.typing as npt
 from dials_truncfix.io.crystfel_geometry import StreamPanel, parse_panels
 
 FloatArray = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 #: h c, eV Å. CrystFEL states wavelengths as energies of photons, for electrons too.
 EV_ANGSTROM = 12398.419843320026
@@ -38,6 +39,8 @@ _CHUNK = ("----- Begin chunk -----", "----- End chunk -----")
 _CRYSTAL = ("--- Begin crystal", "--- End crystal")
 _REFLECTIONS = ("Reflections measured after indexing", "End of reflections")
 _AXES = ("astar", "bstar", "cstar")
+#: How lines begin that part a stream.
+_MARKS = ("---", _REFLECTIONS[0], _MAGIC)
 #: More text than any line of a stream; a file without line ends is none.
 _LONGEST_LINE = 1 << 16
 
@@ -112,31 +115,58 @@ class _Crystal:
 
 
 class _Lines:
-    """Lines of a text, counted; the last one may be put back."""
+    """Lines of a file, counted; the last one may be put back."""
 
-    def __init__(self, text: TextIO) -> None:
-        self._text = text
+    def __init__(self, stream: BinaryIO, number: int = 0) -> None:
+        self._stream = stream
         self._back: str | None = None
-        self.number = 0
+        self.number = number
+        self.begin = stream.tell()
+        self._end = self.begin
 
     def __iter__(self) -> Iterator[str]:
         while True:
-            line = (
-                self._text.readline(_LONGEST_LINE) if self._back is None else self._back
-            )
-            if not line:
-                return
-            self.number += self._back is None
-            self._back = None
-            yield line.rstrip()
+            if self._back is not None:
+                line, self._back = self._back, None
+            else:
+                raw = self._stream.readline(_LONGEST_LINE)
+                if not raw:
+                    return
+                self.number += 1
+                self.begin, self._end = self._end, self._end + len(raw)
+                line = raw.decode("utf-8", "replace").rstrip()
+            yield line
 
     def put_back(self, line: str) -> None:
-        # the end of the text is an empty string
-        self._back = line + "\n"
+        self._back = line
+
+
+@dataclass(frozen=True)
+class StreamPart:
+    """Some images of a stream, one after the other.
+
+    Attributes
+    ----------
+    offset, line : int
+        Byte and number of the line where the first begins.
+    version : str
+        Of the format.
+    n_images, n_crystals : int
+        Complete images, and the crystals in them.
+    first_crystal : int
+        Crystals in the stream before them.
+    """
+
+    offset: int
+    line: int
+    version: str
+    n_images: int
+    n_crystals: int
+    first_crystal: int
 
 
 class StreamFile:
-    """A stream that is read from its beginning to its end, one image at a time.
+    """A stream, of which no more than one image is in memory at a time.
 
     Parameters
     ----------
@@ -146,17 +176,17 @@ class StreamFile:
     Attributes
     ----------
     panels : tuple of StreamPanel
-        Known as soon as the first crystal has been read; empty if the stream holds none.
-    n_images, n_crystals : int
-        Complete images and crystals read so far.
+        Known after the first crystal, or a scan; empty if the stream holds none.
+    n_images, n_crystals, n_lists : int
+        Complete images, crystals and lists of reflections met so far.
     n_incomplete : int
         Images without an end, as when a program was stopped. Their crystals are left out.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, panels: tuple[StreamPanel, ...] = ()) -> None:
         self.path = path
-        self.panels: tuple[StreamPanel, ...] = ()
-        self.n_images = self.n_crystals = self.n_incomplete = 0
+        self.panels = panels
+        self.n_images = self.n_crystals = self.n_lists = self.n_incomplete = 0
         self._version = ""
 
     def crystals(self) -> Iterator[StreamCrystal]:
@@ -165,7 +195,7 @@ class StreamFile:
         Yields
         ------
         StreamCrystal
-            In the order of the file. No more than one image is in memory at a time.
+            In the order of the file.
 
         Raises
         ------
@@ -175,23 +205,106 @@ class StreamFile:
         OSError
             If the file cannot be read.
         """
-        with self.path.open(encoding="utf-8", errors="replace") as text:
-            lines = _Lines(text)
+        with self.path.open("rb") as stream:
+            lines = _Lines(stream)
             self._read_version(next(iter(lines), ""))
-            for line in lines:
-                if line == _CHUNK[0]:
-                    crystals = self._read_chunk(lines)
-                    if crystals is None:
-                        self.n_incomplete += 1
-                    else:
-                        self.n_images += 1
-                        self.n_crystals += len(crystals)
-                        yield from crystals
-                elif line == _GEOMETRY[0]:
-                    self._read_geometry(lines)
-                elif line.startswith(_MAGIC):
-                    # streams may be put one after the other
-                    self._read_version(line)
+            for crystals, _, _ in self._images(lines, self._read_chunk):
+                yield from crystals
+
+    def scan(self, n_crystals: int) -> Iterator[StreamPart]:
+        """Find parts that can be read by themselves, without reading them.
+
+        Parameters
+        ----------
+        n_crystals : int
+            A part ends with the image that reaches this many.
+
+        Yields
+        ------
+        StreamPart
+            All crystals, in order.
+
+        Raises
+        ------
+        ValueError, OSError
+            As for `crystals`, but for damage within crystals.
+        """
+        part: StreamPart | None = None
+        first = 0
+        with self.path.open("rb") as stream:
+            lines = _Lines(stream)
+            self._read_version(next(iter(lines), ""))
+            for found, offset, line in self._images(lines, self._skip_chunk):
+                if part is not None and (
+                    part.n_crystals >= n_crystals or part.version != self._version
+                ):
+                    yield part
+                    part = None
+                if part is None:
+                    part = StreamPart(offset, line, self._version, 0, 0, first)
+                part = replace(
+                    part,
+                    n_images=part.n_images + 1,
+                    n_crystals=part.n_crystals + len(found),
+                )
+                first += len(found)
+        if part is not None:
+            yield part
+
+    def read(self, part: StreamPart) -> Iterator[StreamCrystal]:
+        """Read the crystals of a part.
+
+        Raises
+        ------
+        ValueError
+            If they are damaged.
+        OSError
+            If the file cannot be read.
+        """
+        self._version = part.version
+        with self.path.open("rb") as stream:
+            stream.seek(part.offset)
+            images = self._images(_Lines(stream, part.line - 1), self._read_chunk)
+            for crystals, _, _ in itertools.islice(images, part.n_images):
+                yield from crystals
+
+    def _images(
+        self, lines: _Lines, take: Callable[[_Lines], list[T] | None]
+    ) -> Iterator[tuple[list[T], int, int]]:
+        """Take complete images; with each its first byte and line."""
+        for line in lines:
+            if line == _CHUNK[0]:
+                offset, number = lines.begin, lines.number
+                found = take(lines)
+                if found is None:
+                    self.n_incomplete += 1
+                else:
+                    self.n_images += 1
+                    self.n_crystals += len(found)
+                    yield found, offset, number
+            elif line == _GEOMETRY[0]:
+                self._read_geometry(lines)
+            elif line.startswith(_MAGIC):
+                # streams may be put one after the other
+                self._read_version(line)
+
+    def _skip_chunk(self, lines: _Lines) -> list[int] | None:
+        """Find the lines of the crystals of an image; None if its end is missing."""
+        found: list[int] = []
+        for line in lines:
+            # most lines are reflections
+            if not line.startswith(_MARKS):
+                continue
+            if line == _CHUNK[1]:
+                return found
+            if _begins_anew(line):
+                lines.put_back(line)
+                return None
+            if line == _CRYSTAL[0]:
+                found.append(lines.number)
+            elif line == _REFLECTIONS[0]:
+                self.n_lists += 1
+        return None
 
     def _failure(self, line_number: int, reason: str) -> ValueError:
         return ValueError(f"{self.path}, line {line_number}: {reason}")
@@ -276,11 +389,13 @@ class StreamFile:
             energy = _first_number(values["photon_energy_eV"])
             axes = [[float(x) for x in found.values[n].split()[:3]] for n in _AXES]
             setting = 0.1 * np.array(axes).T
+            length = _first_number(values.get("average_camera_length", "nan"))
+            radius = _first_number(found.values.get("profile_radius", "nan"))
         except KeyError as error:
             raise self._failure(
                 found.line, f"a crystal without {error.args[0]}"
             ) from None
-        except ValueError as error:
+        except (ValueError, IndexError) as error:
             raise self._failure(
                 found.line, f"a crystal that is not understood ({error})"
             ) from None
@@ -293,19 +408,17 @@ class StreamFile:
         table = found.table or _Table(np.empty((0, _N_NUMBERS)), [])
         data = table.numbers
         words = found.values
-        length = values.get("average_camera_length")
-        radius = words.get("profile_radius")
         return StreamCrystal(
             image=values.get("Image filename", ""),
             event=values.get("Event", ""),
             number=number,
             wavelength=EV_ANGSTROM / energy,
-            camera_length=1e3 * _first_number(length) if length else np.nan,
+            camera_length=1e3 * length,
             setting=setting,
             lattice_type=words.get("lattice_type", "triclinic"),
             centering=words.get("centering", "P"),
             unique_axis=words.get("unique_axis", "?"),
-            profile_radius=0.1 * _first_number(radius) if radius else np.nan,
+            profile_radius=0.1 * radius,
             miller_index=data[:, :3].astype(np.int32),
             intensity=data[:, 3],
             sigma=data[:, 4],

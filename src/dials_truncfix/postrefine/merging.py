@@ -266,8 +266,10 @@ def scale_block(
     intensity = np.where(partial, block.intensity / scale, 0.0)
     known = np.isfinite(reference) & np.isfinite(reference_variance)
     expected = np.where(known, reference, intensity)
-    fit_variance = np.where(partial, full.doubt * np.square(expected), 0.0)
-    counted = block.variance * np.square(full.spread / scale)
+    # lattices that lost all their signal are left out for that, with any variance
+    with np.errstate(over="ignore", invalid="ignore"):
+        fit_variance = np.where(partial, full.doubt * np.square(expected), 0.0)
+        counted = block.variance * np.square(full.spread / scale)
     variance = np.where(partial, counted + fit_variance, 1.0)
     total = variance + np.where(known, reference_variance, 0.0)
     candidate = partial & accepted[block.row]

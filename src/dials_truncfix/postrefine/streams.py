@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from dxtbx.model import (
 from dials_truncfix import compat
 from dials_truncfix.compare.files import Integrated
 from dials_truncfix.io.crystfel_geometry import StreamPanel
-from dials_truncfix.io.stream import StreamCrystal, StreamFile
+from dials_truncfix.io.stream import StreamCrystal, StreamFile, StreamPart
 from dials_truncfix.postrefine.lattices import FloatArray
 from dials_truncfix.postrefine.stream_symmetry import find_space_group, has_symmetry
 
@@ -55,13 +55,50 @@ class StreamOptions:
     polarisation_fraction: float | None = None
 
 
-def load_stream(path: Path, options: StreamOptions) -> tuple[list[Integrated], int]:
-    """Read the crystals of a stream.
+@dataclass(frozen=True)
+class StreamPiece:
+    """Some crystals of a stream, read when they are needed.
 
-    The text is read one image at a time. Directions are those of DIALS: the beam runs along
-    -z. All crystals share the detector of the stream at their camera length; the shifts of
-    the detector that CrystFEL refined for each image are in the positions of the
-    reflections, which nothing depends on here.
+    Attributes
+    ----------
+    path : pathlib.Path
+        The stream.
+    options : StreamOptions
+        What it does not say.
+    panels : tuple of StreamPanel
+        Its detector.
+    part : StreamPart
+        Where the crystals are.
+    """
+
+    path: Path
+    options: StreamOptions
+    panels: tuple[StreamPanel, ...]
+    part: StreamPart
+
+    def load(self) -> Integrated:
+        """Read the crystals.
+
+        Directions are those of DIALS: the beam runs along -z. Crystals share the detector
+        of the stream at their camera length; the shifts of the detector that CrystFEL
+        refined for each image are in the positions of the reflections, on which nothing
+        depends here.
+
+        Raises
+        ------
+        ValueError
+            In one sentence, if they are damaged, or of another symmetry.
+        OSError
+            If the file cannot be read.
+        """
+        crystals = list(StreamFile(self.path, self.panels).read(self.part))
+        return _Builder(self).build(crystals)
+
+
+def stream_pieces(
+    path: Path, options: StreamOptions, n_crystals: int = _LATTICES_AT_ONCE
+) -> tuple[list[StreamPiece], int]:
+    """Find the crystals of a stream, without reading them.
 
     Parameters
     ----------
@@ -69,79 +106,66 @@ def load_stream(path: Path, options: StreamOptions) -> tuple[list[Integrated], i
         The stream.
     options : StreamOptions
         What it does not say.
+    n_crystals : int
+        About so many are read together.
 
     Returns
     -------
-    parts : list of Integrated
-        Experiments and reflections, some lattices in each.
+    pieces : list of StreamPiece
+        In the order of the file.
     n_incomplete : int
         Images without an end, whose crystals are left out.
 
     Raises
     ------
     ValueError
-        In one sentence, if the stream is damaged, holds no crystals, or crystals of another
-        symmetry.
+        In one sentence, if the file is no stream, or holds no crystals.
     OSError
         If the file cannot be read.
     """
     stream = StreamFile(path)
-    builder = _Builder(path, options)
-    parts = [builder.build(stream, crystals) for crystals in _batches(stream)]
+    parts = [part for part in stream.scan(n_crystals) if part.n_crystals]
     if not parts:
         raise ValueError(
             f"{path}: no crystal in {_count(stream.n_images, 'complete image')}: give a "
             "stream of images that indexamajig could index"
         )
-    if not any(len(part.table) for part in parts):
+    if not stream.n_lists:
         raise ValueError(
             f"{path}: {_count(stream.n_crystals, 'crystal')}, and no integrated "
             "reflection: run indexamajig without --no-refls-in-stream"
         )
-    return parts, stream.n_incomplete
+    pieces = [StreamPiece(path, options, stream.panels, part) for part in parts]
+    return pieces, stream.n_incomplete
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _batches(stream: StreamFile) -> Iterator[list[StreamCrystal]]:
-    batch: list[StreamCrystal] = []
-    for crystal in stream.crystals():
-        batch.append(crystal)
-        if len(batch) == _LATTICES_AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 class _Builder:
     """Makes experiments that share their detectors and names that differ."""
 
-    def __init__(self, path: Path, options: StreamOptions) -> None:
-        self._path = path
-        self._options = options
+    def __init__(self, piece: StreamPiece) -> None:
+        self._path = piece.path
+        self._panels = piece.panels
+        self._options = piece.options
         self._group: Any = None
         self._detectors: dict[float, Detector] = {}
-        self._n_crystals = 0
+        self._n_crystals = piece.part.first_crystal
 
-    def build(
-        self, stream: StreamFile, crystals: Sequence[StreamCrystal]
-    ) -> Integrated:
+    def build(self, crystals: Sequence[StreamCrystal]) -> Integrated:
         experiments = ExperimentList()
         for crystal in crystals:
-            experiments.append(self._experiment(stream.panels, crystal))
-        table = _reflections(stream.panels, crystals, experiments)
+            experiments.append(self._experiment(crystal))
+        table = _reflections(self._panels, crystals, experiments)
         fraction = self._options.polarisation_fraction
         if fraction is not None:
             s1 = flumpy.to_numpy(table["s1"])
             table["lp"] = flumpy.from_numpy(1.0 / polarisation_factor(s1, fraction))
         return Integrated(self._path, self._path, table, experiments)
 
-    def _experiment(
-        self, panels: Sequence[StreamPanel], crystal: StreamCrystal
-    ) -> Experiment:
+    def _experiment(self, crystal: StreamCrystal) -> Experiment:
         self._check_symmetry(crystal)
         image = Path(crystal.image).name + crystal.event
         name = f"{self._n_crystals:06d}:{image}"
@@ -151,7 +175,7 @@ class _Builder:
         a, b, c = (tuple(axis) for axis in axes)
         return Experiment(
             beam=_beam(crystal.wavelength, self._options.polarisation_fraction),
-            detector=self._detector(panels, crystal.camera_length),
+            detector=self._detector(crystal.camera_length),
             crystal=Crystal(a, b, c, space_group=self._group),
             identifier=name,
         )
@@ -174,14 +198,12 @@ class _Builder:
                 "another one, or a stream of one crystal form"
             )
 
-    def _detector(
-        self, panels: Sequence[StreamPanel], length: float
-    ) -> Detector | None:
-        if not panels or not math.isfinite(length):
+    def _detector(self, length: float) -> Detector | None:
+        if not self._panels or not math.isfinite(length):
             return None
         length = round(length, _LENGTH_DIGITS)
         if length not in self._detectors:
-            self._detectors[length] = make_detector(panels, length)
+            self._detectors[length] = make_detector(self._panels, length)
         return self._detectors[length]
 
 
