@@ -169,6 +169,7 @@ def observed(stills: list[Still], model: StillsModel) -> Observations:
         offsets=np.cumsum([0, *sizes]),
         setting=np.array([still.setting for still in stills]),
         s0=np.tile(model.s0, (len(stills), 1)),
+        sweep=np.zeros((len(stills), 4)),
         unique=groups.miller_index,
         d=groups.d,
     )

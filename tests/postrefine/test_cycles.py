@@ -45,6 +45,7 @@ def observed(model, seed=2):
         offsets=offsets,
         setting=np.array([still.setting for still in stills]),
         s0=np.tile(model.s0, (len(stills), 1)),
+        sweep=np.zeros((len(stills), 4)),
         unique=groups.miller_index,
         d=groups.d,
     )

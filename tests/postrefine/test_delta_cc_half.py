@@ -35,6 +35,7 @@ def scaled_block():
         offsets=np.arange(N_LATTICES + 1) * SIZE,
         setting=np.tile(np.eye(3), (N_LATTICES, 1, 1)),
         s0=np.tile([0.0, 0.0, -1.0], (N_LATTICES, 1)),
+        sweep=np.zeros((N_LATTICES, 4)),
     )
     return block, Scaled(intensity, variance, np.zeros(n), used, used, ~used)
 

@@ -115,12 +115,3 @@ def test_resolution_limits_hold():
     d = data.observations.d[data.observations.group]
     assert d.min() >= 4 and d.max() <= 10
     assert data.left_out["outside the resolution limits"] > 0
-
-
-def test_rotations_are_refused():
-    from dials_truncfix import compat
-
-    given = integrated()
-    given.experiments[1].scan = compat.make_scan((1, 1), (0.0, 0.5), [1.0], [0.0])
-    with pytest.raises(ValueError, match="experiment 1 is a rotation"):
-        load_data_set([given], InputOptions())

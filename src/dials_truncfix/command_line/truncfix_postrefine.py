@@ -8,6 +8,9 @@ the beam and the radius rs of the reciprocal lattice points, each with its stand
 uncertainty, such that the observed partial intensities agree best with the full intensities
 of a reference. Without a reference file this is the mean of the other lattices, in cycles.
 
+Narrow rotations, up to 5 degrees of each crystal, are refined in the same way: there it is the
+reflections at their ends that are partial.
+
 What comes out are the intensities of full reflections on one scale, merged and unmerged, and
 a record that says of every lattice whether it was accepted, and if not, why.
 

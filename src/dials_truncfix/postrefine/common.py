@@ -13,6 +13,9 @@ from cctbx import crystal, sgtbx, uctbx
 
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray
 
+#: The correction that tells rotations from stills.
+LORENTZ = "Lorentz factor and polarisation"
+
 
 @dataclass(frozen=True)
 class PieceHead:
@@ -45,6 +48,11 @@ def check_alike(heads: Sequence[PieceHead], head: PieceHead) -> None:
     first = (heads or [head])[0]
     if head.corrections != first.corrections:
         lacking = set(head.corrections) ^ set(first.corrections)
+        if LORENTZ in lacking:
+            raise ValueError(
+                f"{head.path} and {first.path}: stills beside rotations: postrefine them "
+                "one by one"
+            )
         raise ValueError(
             f"{head.path}: its columns do not allow the same corrections as those of "
             f"{first.path} ({', '.join(sorted(lacking))}): integrate all alike, or turn the "

@@ -100,6 +100,7 @@ class _Gathered:
     cells: list[FloatArray]
     setting: list[FloatArray]
     s0: list[FloatArray]
+    sweep: list[FloatArray]
     left_out: list[dict[str, IntArray]]
     n_kept: list[IntArray]
     unique: IntArray
@@ -211,7 +212,9 @@ def gather(
             "again, or change the limits"
         )
     present = np.flatnonzero(kept)
-    setting, s0 = np.concatenate(gathered.setting), np.concatenate(gathered.s0)
+    setting, s0, sweep = (
+        np.concatenate(getattr(gathered, name)) for name in ("setting", "s0", "sweep")
+    )
     observations = StoredObservations(
         columns.miller_index,
         columns.group,
@@ -220,6 +223,7 @@ def gather(
         np.concatenate([[0], np.cumsum(kept[present])]),
         setting[present],
         s0[present],
+        sweep[present],
         unpack_indices(gathered.unique[inside]),
         d[inside],
     )
@@ -251,7 +255,7 @@ def _collect(taken: Iterable[Taken], columns: _Columns) -> _Gathered:
     for part in taken:
         if result is None:
             nothing = np.empty(0, dtype=np.int64)
-            result = _Gathered([], [], [], [], [], [], [], nothing, part.electrons)
+            result = _Gathered([], [], [], [], [], [], [], [], nothing, part.electrons)
         head = PieceHead(
             part.path,
             part.experiments_path,
@@ -263,7 +267,7 @@ def _collect(taken: Iterable[Taken], columns: _Columns) -> _Gathered:
         check_alike(result.heads, head)
         result.heads.append(head)
         result.identifiers += part.identifiers
-        for name in ("cells", "setting", "s0", "left_out", "n_kept"):
+        for name in ("cells", "setting", "s0", "sweep", "left_out", "n_kept"):
             getattr(result, name).append(getattr(part, name))
         for name in ("miller_index", "key", "intensity", "variance", "table_row"):
             getattr(columns, name).write(at, getattr(part, name))

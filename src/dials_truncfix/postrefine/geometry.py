@@ -17,6 +17,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 from scitbx import matrix
 
@@ -136,6 +137,59 @@ def counter_rotated_beams(
     # rows of R times the component of s0, which is along -z alone
     rows = np.stack([(ry @ rx)[:, 2], (ry @ rx_slope)[:, 2], (ry_slope @ rx)[:, 2]], 1)
     return np.asarray(-rows / wavelength[:, None, None])
+
+
+def wedge_beams(s0: FloatArray, sweep: FloatArray) -> FloatArray:
+    """Beams at both ends of narrow rotations, as seen from the middle of them.
+
+    A crystal that turns by R under the beam s0 is one that stands still under R⁻¹ s0.
+
+    Parameters
+    ----------
+    s0 : ndarray, shape (n, 3)
+        Beam vectors in the laboratory, Å⁻¹.
+    sweep : ndarray, shape (n, 3)
+        Axes of the rotations in the laboratory, of the length of their angles, rad.
+
+    Returns
+    -------
+    ndarray, shape (2, n, 3)
+        First and last beam in the frames of `s0`, Å⁻¹.
+    """
+    frames = beam_frames(s0)
+    ends = [
+        Rotation.from_rotvec(half).apply(s0) for half in (0.5 * sweep, -0.5 * sweep)
+    ]
+    beams = np.reshape(ends, (2, -1, 3))
+    return np.asarray(np.einsum("lji,elj->eli", frames, beams))
+
+
+def counter_rotated(
+    theta_x: FloatArray, theta_y: FloatArray, beams: FloatArray
+) -> FloatArray:
+    """Do what `counter_rotated_beams` does, for beams in any direction.
+
+    Parameters
+    ----------
+    theta_x, theta_y : ndarray, shape (n,)
+        Angles, rad.
+    beams : ndarray, shape (n, 3)
+        Beam vectors, Å⁻¹.
+
+    Returns
+    -------
+    ndarray, shape (n, 3, 3)
+        Rᵀ s and its derivatives with respect to θx and θy, as rows, Å⁻¹.
+    """
+    rx, rx_slope = rotations((1, 0, 0), theta_x)
+    ry, ry_slope = rotations((0, 1, 0), theta_y)
+    turned = np.stack([ry @ rx, ry @ rx_slope, ry_slope @ rx], axis=1)
+    # written out: the last digit of a matrix product depends on its size and on threads
+    return np.asarray(
+        turned[:, :, 0] * beams[:, None, 0:1]
+        + turned[:, :, 1] * beams[:, None, 1:2]
+        + turned[:, :, 2] * beams[:, None, 2:3]
+    )
 
 
 def excitation_error(

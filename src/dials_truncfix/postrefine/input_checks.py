@@ -12,11 +12,19 @@ import numpy.typing as npt
 from dxtbx import flumpy
 
 from dials_truncfix.compare.files import Integrated
+from dials_truncfix.postrefine.rotations import (
+    WIDEST,
+    is_rotation,
+    rocking_width,
+    width,
+)
 
 #: Integration adds these, and other programs of DIALS want them.
 _PREDICTED = ("s1", "xyzcal.px", "xyzobs.px.value")
 #: Rays of other lattices miss by more than any refinement leaves, degrees.
 _LARGEST_MISS = 1.0
+#: Kabsch's |ζ| of the slowest passage through the sphere that is used.
+_SLOWEST = 0.1
 #: As many reflections of a file tell.
 _MOST_COMPARED = 10_000
 
@@ -55,6 +63,7 @@ def check_file(given: Integrated, columns: Sequence[str]) -> None:
             )
     for number, experiment in enumerate(given.experiments):
         _check_experiment(f"{given.experiments_path}: experiment {number}", experiment)
+    _check_rotations(given, columns)
 
 
 def check_rays(path: Path, experiments_path: Path, miss: float) -> None:
@@ -87,12 +96,67 @@ def _check_experiment(name: str, experiment: Any) -> None:
     numbers = (*experiment.crystal.get_A(), *experiment.beam.get_s0())
     if not np.all(np.isfinite(numbers)):
         raise ValueError(f"{name}: A or the beam is not a number: index again")
-    scan = experiment.scan
-    if scan is not None and scan.get_oscillation()[1] > 0:
+    if not is_rotation(experiment):
+        return
+    if experiment.goniometer is None:
+        raise ValueError(f"{name} is a rotation without a goniometer: import again")
+    if not rocking_width(experiment) > 0:
         raise ValueError(
-            f"{name} is a rotation, and only stills can be postrefined: use dials.scale "
-            "for rotations"
+            f"{name} is a rotation without a model of rocking curves: integrate with "
+            "dials.integrate"
         )
+    if width(experiment) > WIDEST:
+        raise ValueError(
+            f"{name} is a rotation of {width(experiment):g}°, and only stills and rotations "
+            f"up to {WIDEST:g}° can be postrefined: use dials.scale"
+        )
+
+
+def _check_rotations(given: Integrated, columns: Sequence[str]) -> None:
+    """Refuse rotations that lack what they need, or are not alone."""
+    turn = [is_rotation(experiment) for experiment in given.experiments]
+    if not any(turn):
+        return
+    if not all(turn):
+        raise ValueError(
+            f"{given.experiments_path}: stills (as experiment {turn.index(False)}) beside "
+            "rotations: postrefine them one by one"
+        )
+    if "lp" not in given.table:
+        raise ValueError(
+            f"{given.path}: there is no column lp, the Lorentz factor of rotations: "
+            "integrate them with dials.integrate"
+        )
+    if any("prf" in column for column in columns):
+        raise ValueError(
+            f"{given.path}: profiles are fitted to whole reflections, and those of narrow "
+            "rotations are partial: give intensity=sum"
+        )
+
+
+def slow_passages(given: Integrated) -> npt.NDArray[np.bool_]:
+    """Find reflections of rotations that move along the sphere rather than through it.
+
+    Parameters
+    ----------
+    given : Integrated
+        Reflections and experiments.
+
+    Returns
+    -------
+    ndarray, shape (n,), bool
+        Where Kabsch's |ζ| is less than 0.1; nowhere for stills.
+    """
+    result = np.zeros(len(given.table), dtype=bool)
+    if not is_rotation(given.experiments[0]):
+        return result
+    s1, ids = flumpy.to_numpy(given.table["s1"]), given.positions()
+    for number, experiment in enumerate(given.experiments):
+        mine = ids == number
+        across = np.cross(s1[mine], experiment.beam.get_s0())
+        along = across @ np.array(experiment.goniometer.get_rotation_axis())
+        result[mine] = np.abs(along) < _SLOWEST * np.linalg.norm(across, axis=1)
+    return result
 
 
 def median_miss(given: Integrated) -> float:
@@ -115,7 +179,8 @@ def median_miss(given: Integrated) -> float:
     ids = given.positions()[part]
     s1 = flumpy.to_numpy(table["s1"])[part]
     known = (ids >= 0) & np.any(hkl != 0, axis=1)
-    if not known.any():
+    # rays of rotations belong to many orientations
+    if not known.any() or is_rotation(given.experiments[0]):
         return 0.0
     ids, numbers = np.unique(ids[known], return_inverse=True)
     models = [given.experiments[int(i)] for i in ids]

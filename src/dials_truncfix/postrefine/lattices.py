@@ -15,6 +15,27 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class Wedges:
+    """Narrow rotations of lattices.
+
+    Attributes
+    ----------
+    beams : ndarray, shape (2, n_lattices, 3)
+        Beams at the beginning and the end, as seen from the lattices in the middle, in the
+        frames of the lattices' beams, Å⁻¹.
+    rocking_width : ndarray, shape (n_lattices,)
+        Standard deviations of rocking curves before refinement, rad.
+    """
+
+    beams: FloatArray
+    rocking_width: FloatArray
+
+    def select(self, lattices: IntArray) -> Wedges:
+        """Take those of some lattices."""
+        return Wedges(self.beams[:, lattices], self.rocking_width[lattices])
+
+
+@dataclass(frozen=True)
 class Lattices:
     """Observations of lattices beside their reference intensities.
 
@@ -32,6 +53,8 @@ class Lattices:
         The observations of lattice i are offsets[i] to offsets[i + 1].
     wavelength : ndarray, shape (n_lattices,)
         Å.
+    wedges : Wedges or None
+        For lattices that turn; q is that in the middle of their rotation.
 
     Raises
     ------
@@ -47,6 +70,7 @@ class Lattices:
     used: BoolArray
     offsets: IntArray
     wavelength: FloatArray
+    wedges: Wedges | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be summed or weighted."""
@@ -126,6 +150,7 @@ class Lattices:
             used=self.used[kept],
             offsets=offsets,
             wavelength=self.wavelength[rows],
+            wedges=None if self.wedges is None else self.wedges.select(rows),
         )
 
     def blocks(self, n_observations: int) -> Iterator[tuple[slice, Lattices]]:
@@ -151,8 +176,15 @@ class Lattices:
 
 
 def join(parts: Sequence[Lattices]) -> Lattices:
-    """Put lattices one after the other."""
+    """Put lattices one after the other; all or none turn."""
     sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+    each = [part.wedges for part in parts if part.wedges is not None]
+    wedges = None
+    if each:
+        wedges = Wedges(
+            np.concatenate([part.beams for part in each], axis=1),
+            np.concatenate([part.rocking_width for part in each]),
+        )
     return Lattices(
         q=np.concatenate([part.q for part in parts], axis=1),
         intensity=np.concatenate([part.intensity for part in parts]),
@@ -162,4 +194,5 @@ def join(parts: Sequence[Lattices]) -> Lattices:
         used=np.concatenate([part.used for part in parts]),
         offsets=np.concatenate([[0], np.cumsum(sizes)]),
         wavelength=np.concatenate([part.wavelength for part in parts]),
+        wedges=wedges,
     )

@@ -12,7 +12,14 @@ import numpy.typing as npt
 
 from dials_truncfix.postrefine.assemble import reciprocal_points
 from dials_truncfix.postrefine.columns import Column
-from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray, Lattices
+from dials_truncfix.postrefine.geometry import wedge_beams
+from dials_truncfix.postrefine.lattices import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Lattices,
+    Wedges,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,10 @@ class ObservationBlock:
         A, reciprocal axes as columns, Å⁻¹.
     s0 : ndarray, shape (n_lattices, 3)
         Beam vectors, Å⁻¹.
+    sweep : ndarray, shape (n_lattices, 4)
+        Axes of rotations, of the length of their angles (rad), around the orientations of
+        `setting`, and standard deviations of rocking curves (rad); 0 for stills. All
+        lattices turn, or none.
     """
 
     miller_index: npt.NDArray[np.int32]
@@ -43,6 +54,7 @@ class ObservationBlock:
     offsets: IntArray
     setting: FloatArray
     s0: FloatArray
+    sweep: FloatArray
 
     @property
     def n_lattices(self) -> int:
@@ -85,7 +97,11 @@ class ObservationBlock:
             used=used,
             offsets=self.offsets,
             wavelength=1.0 / np.linalg.norm(self.s0, axis=1),
+            wedges=self._wedges() if self.sweep.any() else None,
         )
+
+    def _wedges(self) -> Wedges:
+        return Wedges(wedge_beams(self.s0, self.sweep[:, :3]), self.sweep[:, 3])
 
 
 class LatticeSource(Protocol):
@@ -144,6 +160,7 @@ class Observations(ObservationBlock):
             self.offsets[lattices.start : lattices.stop + 1] - first,
             self.setting[lattices],
             self.s0[lattices],
+            self.sweep[lattices],
         )
 
 
@@ -155,7 +172,7 @@ class StoredObservations:
     ----------
     miller_index, group, intensity, variance : Column
         As in `ObservationBlock`.
-    offsets, setting, s0, unique, d : ndarray
+    offsets, setting, s0, sweep, unique, d : ndarray
         As in `Observations`.
     """
 
@@ -166,6 +183,7 @@ class StoredObservations:
     offsets: IntArray
     setting: FloatArray
     s0: FloatArray
+    sweep: FloatArray
     unique: IntArray
     d: FloatArray
 
@@ -189,6 +207,7 @@ class StoredObservations:
             self.offsets[lattices.start : lattices.stop + 1] - first,
             self.setting[lattices],
             self.s0[lattices],
+            self.sweep[lattices],
         )
 
     def whole(self) -> Observations:

@@ -12,6 +12,7 @@ from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import erf
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -88,3 +89,61 @@ def with_derivatives(
         slope = -2.0 * _2_LN_2 * t * value
     # all depend on r_h/rs only, so that one slope serves both derivatives
     return value, slope / rs, -t * slope
+
+
+def swept_with_derivatives(
+    model: Model, r_first: FloatArray, r_last: FloatArray, rs: FloatArray
+) -> tuple[FloatArray, tuple[FloatArray, FloatArray], FloatArray]:
+    """Calculate partiality of a rotation, and its derivatives.
+
+    A point that moves through the Ewald sphere at constant speed gives the integral of its
+    profile between the excitation errors at the ends of the rotation, over the whole
+    integral.
+
+    Parameters
+    ----------
+    model : Model
+        Radial profile.
+    r_first, r_last : ndarray
+        Excitation errors at the beginning and the end, Å⁻¹.
+    rs : ndarray
+        Radii of the reciprocal lattice points, Å⁻¹.
+
+    Returns
+    -------
+    partiality : ndarray
+        Between 0 and 1; 1 for reflections that are recorded fully.
+    by_r_h : tuple of ndarray
+        Derivatives with respect to the two excitation errors, Å.
+    by_log_rs : ndarray
+        Derivative with respect to the logarithm of rs.
+    """
+    first, last = _integral(model, r_first / rs), _integral(model, r_last / rs)
+    # points enter the sphere or leave it
+    sign = np.where(r_last >= r_first, 1.0, -1.0)
+    area = _AREAS[model]
+    before = sign * partiality(model, r_first, rs) / (area * rs)
+    after = sign * partiality(model, r_last, rs) / (area * rs)
+    return (
+        sign * (last - first),
+        (-before, after),
+        r_first * before - r_last * after,
+    )
+
+
+#: Integrals of the profiles over r_h/rs.
+_AREAS = {
+    Model.SPHERE: 4.0 / 3.0,
+    Model.LORENTZIAN: math.pi / math.sqrt(2.0),
+    Model.GAUSSIAN: math.sqrt(math.pi / _2_LN_2),
+}
+
+
+def _integral(model: Model, t: FloatArray) -> FloatArray:
+    """Integral of a profile from its middle to r_h/rs, over the whole integral."""
+    if model is Model.SPHERE:
+        inside = np.clip(t, -1.0, 1.0)
+        return np.asarray(0.75 * inside - 0.25 * inside**3)
+    if model is Model.LORENTZIAN:
+        return np.asarray(np.arctan(math.sqrt(2.0) * t) / math.pi)
+    return np.asarray(0.5 * erf(math.sqrt(_2_LN_2) * t))

@@ -22,6 +22,7 @@ from dials_truncfix.postrefine.merging import Scaled
 from dials_truncfix.postrefine.observations import ObservationBlock
 from dials_truncfix.postrefine.outcome import Outcome
 from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.rotations import middle_rotation
 from dials_truncfix.postrefine.target import LOG_G, B
 
 #: Partialities that full intensities are divided by at least; such reflections are flagged.
@@ -211,7 +212,11 @@ def refined_experiments(given: Integrated, result: PieceResult) -> ExperimentLis
         experiment = given.experiments[int(result.experiment[lattice])]
         crystal = experiment.crystal
         # the cell is not refined: only U changes
-        u = settings[lattice] @ np.linalg.inv(np.reshape(crystal.get_B(), (3, 3)))
+        u = (
+            middle_rotation(experiment).T
+            @ settings[lattice]
+            @ np.linalg.inv(np.reshape(crystal.get_B(), (3, 3)))
+        )
         crystal.set_U(tuple(u.ravel()))
         experiment.identifier = result.identifiers[lattice]
         experiments.append(experiment)

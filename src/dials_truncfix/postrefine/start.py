@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dials_truncfix.postrefine.geometry import FloatArray
@@ -11,12 +13,15 @@ from dials_truncfix.postrefine.target import LOG_G, LOG_RS, N_PARAMETERS, calcul
 
 #: A point as large as this, Å⁻¹, spans 10⁵ unit cells of 1000 Å: smaller ones are noise.
 _SMALLEST_RS = 1e-8
+#: Radius of a Gaussian point over its standard deviation (equation 32 of the note).
+_RADIUS_OF_SD = 2.0 * math.sqrt(math.log(2.0))
 
 
 def start_parameters(lattices: Lattices, model: Model) -> FloatArray:
     """Start values of the parameters of lattices.
 
-    rs is the root mean square of the excitation errors of all observations, B and the
+    rs is the root mean square of the excitation errors of all observations, or, of rotations,
+    what their rocking curves make of it at the root mean square of 1/d; B and the
     angles are 0. G is the slope of the regression of the observed on the reference
     intensities with an intercept, divided by the mean partiality, because a slope does not
     know that the reflections are partial.
@@ -38,6 +43,10 @@ def start_parameters(lattices: Lattices, model: Model) -> FloatArray:
     everything = np.diff(lattices.offsets)
     r_h = calculate(lattices, result, model).r_h
     rms = np.sqrt(lattices.sums(r_h * r_h) / everything)
+    if lattices.wedges is not None:
+        # the points that pass the sphere are not those that are about as large as rs away
+        d_star = np.sqrt(lattices.sums(lattices.q_squared) / everything)
+        rms = _RADIUS_OF_SD * lattices.wedges.rocking_width * d_star
     result[:, LOG_RS] = np.log(np.maximum(rms, _SMALLEST_RS))
     p = calculate(lattices, result, model).partiality
 

@@ -16,8 +16,18 @@ from dxtbx.model import ExperimentList
 from dials_truncfix import compat
 from dials_truncfix.compare.files import Integrated
 from dials_truncfix.compare.merging import asymmetric_indices
-from dials_truncfix.postrefine.input_checks import check_file, median_miss
+from dials_truncfix.postrefine.common import LORENTZ
+from dials_truncfix.postrefine.input_checks import (
+    check_file,
+    median_miss,
+    slow_passages,
+)
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray
+from dials_truncfix.postrefine.rotations import (
+    is_rotation,
+    middle_setting,
+    sweep_of,
+)
 
 _COLUMNS = {
     "sum": ("intensity.sum.value", "intensity.sum.variance"),
@@ -71,6 +81,8 @@ class Taken:
         A, Å⁻¹.
     s0 : ndarray, shape (n_experiments, 3)
         Beam vectors, Å⁻¹.
+    sweep : ndarray, shape (n_experiments, 4)
+        From `rotations.sweep_of`.
     space_groups : dict
         Hall symbols, and the first experiment that has each.
     electrons : bool
@@ -99,6 +111,7 @@ class Taken:
     cells: FloatArray
     setting: FloatArray
     s0: FloatArray
+    sweep: FloatArray
     space_groups: dict[str, int]
     electrons: bool
     corrections: tuple[str, ...]
@@ -138,7 +151,14 @@ def take(given: Integrated, options: InputOptions) -> Taken:
     in_unit, absent = asymmetric_indices(hkl, symmetry)
     experiment = given.positions()
     reason_of = _reasons(
-        table, hkl, value, variance, absent, experiment, options.intensity
+        table,
+        hkl,
+        value,
+        variance,
+        absent,
+        experiment,
+        slow_passages(given),
+        options.intensity,
     )
     rows = np.flatnonzero(reason_of < 0)
     key = pack_indices(in_unit[rows])
@@ -156,8 +176,9 @@ def take(given: Integrated, options: InputOptions) -> Taken:
         miss=median_miss(given),
         identifiers=[each.identifier for each in experiments],
         cells=np.array([e.crystal.get_unit_cell().parameters() for e in experiments]),
-        setting=np.reshape([e.crystal.get_A() for e in experiments], (n, 3, 3)),
+        setting=np.array([middle_setting(e) for e in experiments]),
         s0=np.array([e.beam.get_s0() for e in experiments]),
+        sweep=np.array([sweep_of(e) for e in experiments]),
         space_groups=space_groups,
         electrons=compat.is_electron_beam(experiments[0].beam),
         corrections=corrections,
@@ -211,9 +232,10 @@ def _corrected(
     polarised = options.polarisation
     if polarised is None:
         polarised = not compat.is_electron_beam(experiments[0].beam)
-    if polarised and "lp" in table:
+    turns = is_rotation(experiments[0])
+    if turns or (polarised and "lp" in table):
         factor *= flumpy.to_numpy(table["lp"])
-        corrections.append("polarisation")
+        corrections.append(LORENTZ if turns else "polarisation")
     if options.efficiency and "qe" in table:
         efficiency = flumpy.to_numpy(table["qe"])
         factor /= np.where(efficiency > 0, efficiency, np.nan)
@@ -229,6 +251,7 @@ REASONS = (
     "systematically absent",
     "with intensities that are not numbers",
     "without a positive variance",
+    "that pass the sphere slowly, near the rotation axis",
 )
 
 
@@ -239,6 +262,7 @@ def _reasons(
     variance: FloatArray,
     absent: BoolArray,
     experiment: IntArray,
+    slow: BoolArray,
     intensity: str,
 ) -> IntArray:
     """Position in `REASONS` of the first that holds for each reflection; -1 for none."""
@@ -257,6 +281,7 @@ def _reasons(
         absent,
         ~np.isfinite(value),
         ~(np.isfinite(variance) & (variance > 0)),
+        slow,
     )
     for number in reversed(range(len(tests))):
         result[tests[number]] = number

@@ -15,11 +15,16 @@ import numpy as np
 
 from dials_truncfix.postrefine.geometry import (
     FloatArray,
+    counter_rotated,
     counter_rotated_beams,
     excitation_error,
 )
 from dials_truncfix.postrefine.lattices import Lattices
-from dials_truncfix.postrefine.partiality import Model, with_derivatives
+from dials_truncfix.postrefine.partiality import (
+    Model,
+    swept_with_derivatives,
+    with_derivatives,
+)
 
 LOG_G: Final = 0
 B: Final = 1
@@ -46,7 +51,7 @@ class Calculated:
     partiality : ndarray, shape (n,)
         p.
     r_h : ndarray, shape (n,)
-        Excitation errors, Å⁻¹.
+        Excitation errors, Å⁻¹; of rotations that of the end nearer to the sphere.
     """
 
     intensity: FloatArray
@@ -76,23 +81,48 @@ def calculate(lattices: Lattices, parameters: FloatArray, model: Model) -> Calcu
     # contiguous: numpy's exp and sin of strided arrays may differ in the last digit from one
     # call to the next
     log_g, b, theta_x, theta_y, log_rs = np.ascontiguousarray(parameters.T)
-    beams = counter_rotated_beams(theta_x, theta_y, lattices.wavelength)
-    r_h, slopes = excitation_error(
-        lattices.q,
-        lattices.q_squared,
-        np.take(np.ascontiguousarray(beams.transpose(1, 2, 0)), row, axis=-1),
-        lattices.inverse_wavelength,
+    ends = [
+        excitation_error(
+            lattices.q,
+            lattices.q_squared,
+            np.take(np.ascontiguousarray(beams.transpose(1, 2, 0)), row, axis=-1),
+            lattices.inverse_wavelength,
+        )
+        for beams in _beams(lattices, theta_x, theta_y)
+    ]
+    p, by_r_h, by_log_rs, r_h = _recorded(
+        model, [end[0] for end in ends], np.exp(log_rs)[row]
     )
-    p, by_r_h, by_log_rs = with_derivatives(model, r_h, np.exp(log_rs)[row])
     half = -0.5 * lattices.q_squared
     unscaled = np.exp(log_g[row] + b[row] * half)
     full = unscaled * lattices.reference
     intensity = full * p
-    by_angle = full * by_r_h
+    by_angle = full * sum(by * end[1] for by, end in zip(by_r_h, ends))
     jacobian = np.empty((N_PARAMETERS, len(row)))
     jacobian[LOG_G] = intensity
     jacobian[B] = intensity * half
-    jacobian[THETA_X] = by_angle * slopes[0]
-    jacobian[THETA_Y] = by_angle * slopes[1]
+    jacobian[[THETA_X, THETA_Y]] = by_angle
     jacobian[LOG_RS] = full * by_log_rs
     return Calculated(intensity, jacobian, unscaled * p, p, r_h)
+
+
+def _beams(
+    lattices: Lattices, theta_x: FloatArray, theta_y: FloatArray
+) -> list[FloatArray]:
+    """Beams as seen from the lattices: one of stills, those at both ends of rotations."""
+    if lattices.wedges is None:
+        return [counter_rotated_beams(theta_x, theta_y, lattices.wavelength)]
+    return [counter_rotated(theta_x, theta_y, end) for end in lattices.wedges.beams]
+
+
+def _recorded(
+    model: Model, r_h: list[FloatArray], rs: FloatArray
+) -> tuple[FloatArray, tuple[FloatArray, ...], FloatArray, FloatArray]:
+    """Calculate partialities, derivatives, and excitation errors nearest to the sphere."""
+    if len(r_h) == 1:
+        p, by_r_h, by_log_rs = with_derivatives(model, r_h[0], rs)
+        return p, (by_r_h,), by_log_rs, r_h[0]
+    first, last = r_h
+    p, by_ends, by_log_rs = swept_with_derivatives(model, first, last, rs)
+    nearest = np.where(np.abs(first) < np.abs(last), first, last)
+    return p, by_ends, by_log_rs, nearest
