@@ -22,6 +22,7 @@ from dials_truncfix.sweep.region_summary import log_anisotropy, region_table
 from dials_truncfix.sweep.replicates import Replicate
 from dials_truncfix.sweep.source import SweepSource
 from dials_truncfix.sweep.uniformity import ring_anisotropy
+from dials_truncfix.xia2_step import xia2_arguments
 
 logger = logging.getLogger("dials.truncfix.summary")
 
@@ -252,7 +253,7 @@ def offset_advice(
     template = os.path.join(output.directory, output.file_template)
     marks = template.replace("#", "?")
     first, last = source.numbers[0], source.numbers[-1]
-    absolute = os.path.abspath(numbered(template, first))
+    image = numbered(template, first)
     return "\n".join(
         [
             f"Every pixel was raised by {panel.offset} ADU. To other programs, say",
@@ -262,7 +263,7 @@ def offset_advice(
             f"           DATA_RANGE={first} {last}",
             "           DETECTOR=ADSC  MINIMUM_VALID_PIXEL_VALUE=1  "
             f"OVERLOAD={panel.highest + panel.offset}",
-            f"  xia2:    xia2 pipeline=dials image={absolute}:{first}:{last}",
+            f"  xia2:    {' '.join(['xia2', *xia2_arguments(image, first, last)])}",
             "  DIALS without this plugin: dials.import geometry.detector.panel."
             f"gain={panel.gain:.4g} geometry.detector.panel."
             f"pedestal={panel.pedestal + panel.offset:.4g}",
