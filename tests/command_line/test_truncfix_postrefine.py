@@ -32,6 +32,7 @@ OUTPUTS = (
     "postrefined.refl",
     "merged.mtz",
     "dials.truncfix_postrefine.json",
+    "dials.truncfix_postrefine.html",
     "dials.truncfix_postrefine.log",
 )
 
@@ -224,6 +225,7 @@ def test_a_reference_from_a_file_sets_the_scale(in_folder, tmp_path):
             "output.experiments=None",
             "output.reflections=None",
             "output.mtz=None",
+            "output.html=None",
             "output.log=None",
         ]
     )

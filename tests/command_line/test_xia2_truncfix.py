@@ -29,7 +29,9 @@ def stub(tmp_path, tmp_path_factory, monkeypatch):
     """A program called xia2, which notes its arguments and ends with 0."""
     folder = tmp_path_factory.mktemp("bin")
     program = folder / "xia2"
-    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > arguments\nexit ${XIA2_EXIT:-0}\n')
+    program.write_text(
+        '#!/bin/sh\nprintf "%s\\n" "$@" > arguments\nexit ${XIA2_EXIT:-0}\n'
+    )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("CCP4", str(tmp_path))

@@ -52,9 +52,7 @@ def test_every_observation_is_in_a_bin(data, binned):
         block = observations.block(everything)
         known &= np.isfinite(OtherLattices(outcome.merged, scaled).of(block)[0])
     assert found.by_partiality.n.sum() == known.sum()
-    assert found.trumpet.n.sum() == found.by_partiality.n.sum()
-    inside = found.trumpet.n[:, 1:-1].sum() / found.trumpet.n.sum()
-    assert inside > 0.95
+    assert found.trumpet.n.sum() > 0.95 * found.by_partiality.n.sum()
 
 
 def test_negative_observations_are_as_many_as_their_uncertainties_say(data, binned):

@@ -38,3 +38,33 @@ def reported_record(reported):
     from dials_truncfix.report.sweep_results import read_record
 
     return read_record(str(reported / "dials.truncfix.json"))
+
+
+@pytest.fixture(scope="session")
+def postrefined(tmp_path_factory):
+    """Stills refined against each other, in a folder of their own."""
+    from dials_truncfix.command_line.truncfix_postrefine import run as postrefine
+    from dials_truncfix.command_line.truncfix_simulate import run as simulate
+
+    folder = tmp_path_factory.mktemp("postrefined")
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        simulate(
+            [
+                *("source=stills", "d_min=4", "stills.n_lattices=60"),
+                *("stills.orientation_error=0.1", "stills.mean_intensity=200"),
+                "output.directory=stills",
+            ]
+        )
+        postrefine(["stills/integrated.expt", "stills/integrated.refl", "nproc=1"])
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def postrefine_record(postrefined):
+    from dials_truncfix.report.postrefine_results import read_postrefine_record
+
+    return read_postrefine_record(str(postrefined / "dials.truncfix_postrefine.json"))

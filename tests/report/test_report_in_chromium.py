@@ -57,6 +57,14 @@ def test_a_report(reported, tmp_path, width):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_report_of_postrefinement(postrefined, tmp_path, width):
+    seen = look_at(postrefined / "dials.truncfix_postrefine.html", width, tmp_path)
+    require_readable(seen, 22)
+    assert "lattices accepted" in seen.found["text"]
+
+
+@pytest.mark.slow
 def test_an_old_browser_says_what_it_lacks(tmp_path):
     page = tmp_path / "page.html"
     page.write_text(

@@ -6,6 +6,11 @@ import libtbx.phil
 
 phil_scope = libtbx.phil.parse(
     """
+mode = *refine report
+  .type = choice
+  .help = "refine: put lattices on one scale. report: given the record of a run,"
+          "dials.truncfix_postrefine.json, make its report again."
+
 intensity = *sum profile
   .type = choice
   .help = "Integrated intensities: by summation, or by profile fitting."
@@ -182,6 +187,10 @@ output {
     .type = path
     .help = "Parameters of every lattice with their uncertainties, and all figures. None:"
             "not written."
+  html = dials.truncfix_postrefine.html
+    .type = path
+    .help = "Report: verdict, warnings and figures in one page, which needs no"
+            "network. None: not written."
   log = dials.truncfix_postrefine.log
     .type = path
     .help = "None: not written."

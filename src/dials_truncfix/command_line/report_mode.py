@@ -1,9 +1,10 @@
-"""The report of dials.truncfix, and mode=report, which makes it again."""
+"""Reports of runs, and mode=report, which makes them again."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dials.util import Sorry
@@ -11,19 +12,40 @@ from dials.util import Sorry
 from dials_truncfix.command_line.program import explain, keep_files
 from dials_truncfix.io.atomic import atomic_write
 from dials_truncfix.report.plotly_js import missing_packages
-from dials_truncfix.report.sweep_results import read_record
-from dials_truncfix.report.truncfix_page import truncfix_page
 
 logger = logging.getLogger("dials.truncfix.report")
 
 
-def write_report(record: Mapping[str, Any], path: str | None, name: str) -> None:
+@dataclass(frozen=True)
+class Report:
+    """How a program reads its records and makes pages of them.
+
+    Attributes
+    ----------
+    read : callable
+        Path to record; raises ValueError when it is none, OSError when it cannot be read.
+    page : callable
+        Record, and what to call it, to HTML; raises ValueError when it is damaged.
+    described : str
+        Which records there are, for messages.
+    """
+
+    read: Callable[[str], dict[str, Any]]
+    page: Callable[[Mapping[str, Any], str], str]
+    described: str
+
+
+def write_report(
+    report: Report, record: Mapping[str, Any], path: str | None, name: str
+) -> None:
     """Write the report of a run that just ended.
 
     Without the packages that it needs, one sentence of the log says so.
 
     Parameters
     ----------
+    report : Report
+        Of the program.
     record : Mapping
         Of the run.
     path : str or None
@@ -41,14 +63,16 @@ def write_report(record: Mapping[str, Any], path: str | None, name: str) -> None
     if missing := missing_packages():
         logger.warning("No report was written: %s.", missing)
         return
-    _write(record, path, name)
+    _write(report, record, path, name)
 
 
-def remake_report(files: Sequence[str], path: str | None) -> None:
+def remake_report(report: Report, files: Sequence[str], path: str | None) -> None:
     """Make the report from the record of an earlier run.
 
     Parameters
     ----------
+    report : Report
+        Of the program.
     files : sequence of str
         The record.
     path : str or None
@@ -61,8 +85,8 @@ def remake_report(files: Sequence[str], path: str | None) -> None:
     """
     if len(files) != 1:
         raise Sorry(
-            f"mode=report was given {len(files) or 'no'} records: give one, which a "
-            "correction wrote, such as dials.truncfix.json"
+            f"mode=report was given {len(files) or 'no'} records: give one, "
+            f"{report.described}"
         )
     if path is None:
         raise Sorry("output.html cannot be None: mode=report writes nothing else")
@@ -70,17 +94,17 @@ def remake_report(files: Sequence[str], path: str | None) -> None:
         raise Sorry(f"No report can be written: {missing}.")
     keep_files(files, [path])
     try:
-        record = read_record(files[0])
+        record = report.read(files[0])
     except OSError as error:
         raise Sorry(explain(error, files[0])) from None
     except ValueError as error:
         raise Sorry(str(error)) from None
-    _write(record, path, files[0])
+    _write(report, record, path, files[0])
 
 
-def _write(record: Mapping[str, Any], path: str, name: str) -> None:
+def _write(report: Report, record: Mapping[str, Any], path: str, name: str) -> None:
     try:
-        page = truncfix_page(record, name)
+        page = report.page(record, name)
         with atomic_write(path) as stream:
             stream.write(page.encode())
     except OSError as error:

@@ -49,13 +49,23 @@ from dials_truncfix.command_line.program import (
     single_imageset,
     start,
 )
-from dials_truncfix.command_line.report_mode import remake_report, write_report
+from dials_truncfix.command_line.report_mode import (
+    Report,
+    remake_report,
+    write_report,
+)
 from dials_truncfix.command_line.verify_mode import verify
 from dials_truncfix.parallel import available_processes
+from dials_truncfix.report.sweep_results import read_record
+from dials_truncfix.report.truncfix_page import truncfix_page
 from dials_truncfix.sweep.label_image import LabelImage, read_label_image
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
 from dials_truncfix.sweep.repair import check_sweep, repair_sweep
 from dials_truncfix.sweep.replicates import plan_replicates
+
+_REPORT = Report(
+    read_record, truncfix_page, "which a correction wrote, such as dials.truncfix.json"
+)
 
 phil_scope = libtbx.phil.parse(
     """
@@ -370,7 +380,7 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     if params.mode == "report":
         # without a log file: that of the correction stays
         start(parser, options, None)
-        remake_report(files, params.output.html)
+        remake_report(_REPORT, files, params.output.html)
         return
     refuse_unread(files)
     if not params.input.experiments:
@@ -407,7 +417,7 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         raise Sorry(explain(error, output.directory)) from None
     except ValueError as error:
         raise Sorry(str(error)) from None
-    write_report(record, output.html, output.json or "the record")
+    write_report(_REPORT, record, output.html, output.json or "the record")
 
 
 if __name__ == "__main__":

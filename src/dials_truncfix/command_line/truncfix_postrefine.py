@@ -12,7 +12,8 @@ Narrow rotations, up to 5 degrees of each crystal, are refined in the same way: 
 reflections at their ends that are partial.
 
 What comes out are the intensities of full reflections on one scale, merged and unmerged, and
-a record that says of every lattice whether it was accepted, and if not, why.
+a record that says of every lattice whether it was accepted, and if not, why, and a page of
+figures made from it.
 
 Examples::
 
@@ -25,6 +26,8 @@ Examples::
   dials.truncfix_postrefine indexed.stream stream.space_group="C 2 2 21"
 
   dials.merge postrefined.expt postrefined.refl
+
+  dials.truncfix_postrefine dials.truncfix_postrefine.json mode=report
 """
 
 from __future__ import annotations
@@ -56,6 +59,12 @@ from dials_truncfix.command_line.program import (
     plain_values,
     start,
 )
+from dials_truncfix.command_line.report_mode import (
+    Report,
+    remake_report,
+    write_report,
+)
+from dials_truncfix.io.atomic import check_writable
 from dials_truncfix.io.staging import refuse_unwritable, scratch_folder, staged_files
 from dials_truncfix.parallel import TaskMap, available_processes, task_map
 from dials_truncfix.postrefine.cycles import postrefine
@@ -71,14 +80,13 @@ from dials_truncfix.postrefine.parts import (
     stale_parts,
     write_part,
 )
-from dials_truncfix.postrefine.profiles import profiles
+from dials_truncfix.postrefine.profiles import Profiles, profiles
 from dials_truncfix.postrefine.record import (
     lattice_records,
     run_record,
     write_record,
 )
 from dials_truncfix.postrefine.reference import read_reference
-from dials_truncfix.postrefine.references import ExternalReference
 from dials_truncfix.postrefine.words import (
     Table,
     cycle_table,
@@ -89,9 +97,17 @@ from dials_truncfix.postrefine.words import (
     shell_table,
     verdict_table,
 )
-from dials_truncfix.sweep.record import software_versions
+from dials_truncfix.report.postrefine_page import postrefine_page
+from dials_truncfix.report.postrefine_results import read_postrefine_record
+from dials_truncfix.sweep.record import plain_record, software_versions
 
 logger = logging.getLogger("dials.truncfix.postrefine")
+
+_REPORT = Report(
+    read_postrefine_record,
+    postrefine_page,
+    "which a refinement wrote, such as dials.truncfix_postrefine.json",
+)
 
 
 def _log(table: Table) -> None:
@@ -110,8 +126,9 @@ class Results:
 
     data: DataSet
     outcome: Outcome
-    external: ExternalReference | None
     shells: list[Shell]
+    binned: Profiles | None
+    sentences: list[str]
 
 
 def refine_files(
@@ -164,14 +181,16 @@ def refine_files(
         if table.rows:
             _log(table)
     logger.info("")
-    for sentence in findings(data, outcome, external is not None):
+    binned = profiles(data.observations, outcome, external, apply)
+    sentences = findings(data, outcome, external is not None, binned)
+    for sentence in sentences:
         logger.info("%s", sentence)
     if not outcome.accepted.any():
         raise ValueError(
             "no lattice is acceptable (the table above says why): give a reference, "
             "more lattices, or other limits"
         )
-    return Results(data, outcome, external, shells)
+    return Results(data, outcome, shells, binned, sentences)
 
 
 def write_parts(
@@ -228,6 +247,8 @@ def postrefine_files(params: Any, files: InputFiles) -> None:
         for name in (output.experiments, output.reflections)
         if name is not None
     ]
+    if output.html is not None:
+        check_writable(output.html)
     nproc = available_processes() if params.nproc is libtbx.Auto else params.nproc
     with ExitStack() as stack:
         # before the work, so that a folder that cannot be written costs no time
@@ -238,9 +259,8 @@ def postrefine_files(params: Any, files: InputFiles) -> None:
         apply = stack.enter_context(task_map(nproc))
         results = refine_files(params, files, folder, apply)
         data, outcome = results.data, results.outcome
-        if output.json is not None:
-            binned = profiles(data.observations, outcome, results.external, apply)
-            record = {
+        record = plain_record(
+            {
                 "versions": software_versions(),
                 "files": list(map(str, files.given())),
                 # neither changes the results
@@ -249,8 +269,11 @@ def postrefine_files(params: Any, files: InputFiles) -> None:
                     for name, value in plain_values(params).items()
                     if name not in ("nproc", "output")
                 },
-                **run_record(data, outcome, results.shells, binned),
+                "findings": results.sentences,
+                **run_record(data, outcome, results.shells, results.binned),
             }
+        )
+        if output.json is not None:
             path = staged[Path(output.json)]
             write_record(path, record, lattice_records(data, outcome))
             logger.info("Saving to %s", output.json)
@@ -259,6 +282,8 @@ def postrefine_files(params: Any, files: InputFiles) -> None:
             write_mtz(path, data, outcome.merged, outcome.halves)
             logger.info("Saving to %s", output.mtz)
         write_parts(output, results, apply, stack)
+    record["lattices"] = lattice_records(data, outcome)
+    write_report(_REPORT, record, output.html, output.json or "the record")
 
 
 @show_mail_handle_errors()
@@ -279,14 +304,26 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     )
     given = list(sys.argv[1:] if args is None else args)
     params, options, files = parse_with_files(parser, given, phil)
+    output = params.output
+    if params.mode == "report":
+        # without a log file: that of the refinement stays
+        start(parser, options, None)
+        remake_report(_REPORT, files, output.html)
+        return
     if not files:
         parser.print_help()
         sys.exit(0)
     given_files = sort_files(files)
-    output = params.output
     keep_files(
         [*map(str, given_files.read()), *filter(None, [params.reference.file])],
-        [output.experiments, output.reflections, output.mtz, output.json, output.log],
+        [
+            output.experiments,
+            output.reflections,
+            output.mtz,
+            output.json,
+            output.html,
+            output.log,
+        ],
     )
     start(parser, options, params.output.log)
     try:

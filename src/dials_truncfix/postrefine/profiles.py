@@ -69,12 +69,12 @@ class Profile:
 
 @dataclass(frozen=True)
 class Trumpet:
-    """Numbers of observations in bins of r_h and I/σ; the outermost take what is beyond.
+    """Numbers of observations in bins of r_h and I/σ; those of larger r_h are in none.
 
     Attributes
     ----------
     r_h_edges, i_over_sigma_edges : ndarray
-        Of the bins; r_h in Å⁻¹.
+        Of the bins; r_h in Å⁻¹. The outermost bins of I/σ take what is beyond.
     n : ndarray, shape (n_i_over_sigma, n_r_h), int64
         Observations.
     """
@@ -220,6 +220,7 @@ def profile_sums(task: ProfileTask) -> ProfileSums:
     rs = np.exp(task.fits.parameters[block.row[rows], LOG_RS])
     size = block.intensity[rows] / np.sqrt(block.variance[rows])
     cell = _bin(size, I_OVER_SIGMA_EDGES) * _N_TRUMPET + _bin(r_h, task.r_h_edges)
+    cell = cell[np.abs(r_h) <= task.r_h_edges[-1]]
     n_cells = (len(I_OVER_SIGMA_EDGES) - 1) * _N_TRUMPET
     return ProfileSums(
         _binned(terms, p, PARTIALITY_EDGES),

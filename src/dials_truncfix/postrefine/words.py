@@ -8,10 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dials_truncfix.postrefine.false_predictions import (
+    choice_in_words,
+    far_predictions,
+)
 from dials_truncfix.postrefine.figures import Shell
 from dials_truncfix.postrefine.gather import DataSet
 from dials_truncfix.postrefine.lattices import FloatArray
 from dials_truncfix.postrefine.outcome import Outcome
+from dials_truncfix.postrefine.profiles import Profiles
 from dials_truncfix.postrefine.record import B_CONVENTION, verdict_counts
 from dials_truncfix.postrefine.target import (
     LOG_G,
@@ -167,7 +172,9 @@ def shell_table(shells: Sequence[Shell]) -> Table:
     return Table("Merged intensities", header, rows)
 
 
-def findings(data: DataSet, outcome: Outcome, external: bool) -> list[str]:
+def findings(
+    data: DataSet, outcome: Outcome, external: bool, binned: Profiles | None
+) -> list[str]:
     """Say in sentences what the tables do not show at once."""
     accepted = outcome.accepted
     result = [
@@ -185,6 +192,8 @@ def findings(data: DataSet, outcome: Outcome, external: bool) -> list[str]:
     if left_out:
         listed = ", ".join(f"{n} {reason}" for reason, n in left_out.items())
         result.append(f"Reflections left out: {listed}.")
+    far = None if binned is None else far_predictions(binned.by_excitation_error)
+    result += choice_in_words(outcome.held_out, outcome.model, far)
     dropped = outcome.fits.dropped[accepted].sum(axis=0)
     if dropped.any():
         listed = ", ".join(

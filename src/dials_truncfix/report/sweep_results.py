@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.io.plain import from_plain
-from dials_truncfix.io.sidecar import parse_json
-from dials_truncfix.io.source_files import open_regular, printable
+from dials_truncfix.io.source_files import printable
+from dials_truncfix.report.records import read_record_of
 from dials_truncfix.report.resolution import inverse_square, middle_of
 from dials_truncfix.sweep.illustrations import Illustrations
 from dials_truncfix.sweep.record import SCHEMA
@@ -134,48 +133,13 @@ def read_record(path: str) -> dict[str, Any]:
     OSError
         When it cannot be read.
     """
-    name = printable(path)
-    with open_regular(path) as stream:
-        text = stream.read()
-    try:
-        record = parse_json(text, name)
-    except ValueError:
-        record = {}
-    if record.get("program") != "dials.truncfix":
-        raise ValueError(
-            f"{name} is not a record of dials.truncfix: give the file that it wrote, "
-            "dials.truncfix.json"
-        )
-    schema = record.get("schema")
-    if schema != SCHEMA:
-        raise ValueError(
-            f"{name} is a record of schema {printable(str(schema))[:20]}, and this "
-            f"version of the program reads schema {SCHEMA}: run dials.truncfix again"
-        )
+    record = read_record_of("dials.truncfix", SCHEMA, path)
     if record.get("images") and "illustrations" not in record:
         raise ValueError(
-            f"{name} holds no histograms and no pictures, as it was written by an "
+            f"{printable(path)} holds no histograms and no pictures, as it was written by an "
             "earlier version of the program: run dials.truncfix again"
         )
     return record
-
-
-@contextmanager
-def damage_of(name: str) -> Iterator[None]:
-    """Turn whatever a damaged record leads to into one ValueError that names it."""
-    try:
-        yield
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ) as error:
-        detail = f"{type(error).__name__} {error}".replace("\n", " ").strip()
-        raise ValueError(
-            f"{name} is a damaged record: {printable(detail)[:200]}"
-        ) from None
 
 
 def sweep_results(record: Mapping[str, Any]) -> SweepResults:
@@ -185,7 +149,7 @@ def sweep_results(record: Mapping[str, Any]) -> SweepResults:
     ----------
     record : Mapping
         From `read_record`, or of a run that just ended. Damage shows as errors of
-        many kinds: see `damage_of`.
+        many kinds: see `records.damage_of`.
 
     Returns
     -------

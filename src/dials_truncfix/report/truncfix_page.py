@@ -16,11 +16,11 @@ from dials_truncfix.report.histogram_figures import MOST_FIGURES, histogram_figu
 from dials_truncfix.report.noise_section import noise_section
 from dials_truncfix.report.page import Content, Notice, Section, Table, render_page
 from dials_truncfix.report.picture_figures import picture_figures
+from dials_truncfix.report.records import damage_of
 from dials_truncfix.report.resolution import shell_name
 from dials_truncfix.report.sweep_results import (
     RingSeries,
     SweepResults,
-    damage_of,
     sweep_results,
 )
 from dials_truncfix.report.verdict_figures import verdict_figures
