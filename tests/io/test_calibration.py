@@ -29,7 +29,10 @@ def reference(shape=(4, 6)):
 def open_calibrated(path):
     frames = open_frames(path)
     calibration = load_calibration(
-        find_companions(frames), frames.title.rotation_flip, frames.stored_shape
+        find_companions(frames),
+        frames.title.rotation_flip,
+        frames.title.needed_rotation_flip,
+        frames.stored_shape,
     )
     return FrameImages(frames, (range(1),)), calibration
 

@@ -17,6 +17,8 @@ def test_mean_of_good_neighbours():
     filled = plan_correction(bad).apply(damaged)
     np.testing.assert_array_equal(damaged, kept)
     np.testing.assert_array_equal(filled[~bad], image[~bad])
+    assert plan_correction(bad).apply(damaged, overwrite=True) is damaged
+    np.testing.assert_array_equal(damaged, filled)
     assert filled[0, 0] == pytest.approx((1 + 5 + 6) / 3)
     assert filled[2, 2] == pytest.approx((6 + 7 + 8 + 11 + 16 + 17 + 18) / 7)
 

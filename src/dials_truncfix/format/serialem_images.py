@@ -57,6 +57,7 @@ class SerialEMImages:
                 files,
                 tuple(_state(path) for path in (files.gain_reference, files.defects)),
                 self._frames.title.rotation_flip,
+                self._frames.title.needed_rotation_flip,
                 self._frames.stored_shape,
             )
             calibration = self._calibration()
@@ -286,10 +287,11 @@ def _load_calibration(
     files: CalibrationFiles,
     states: tuple[Any, ...],
     rotation_flip: int,
-    shape: tuple[int, int],
+    needed_rotation_flip: int,
+    stored_shape: tuple[int, int],
 ) -> Calibration:
     """Read what all files of a series have in common once."""
-    return load_calibration(files, rotation_flip, shape)
+    return load_calibration(files, rotation_flip, needed_rotation_flip, stored_shape)
 
 
 def _state(path: Path | None) -> Any:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dials_truncfix.io.defect_correction import DefectCorrection, plan_correction
 from dials_truncfix.io.defects import bad_pixels, read_defects
+from dials_truncfix.io.frame_orientation import rotate_flip
 from dials_truncfix.io.gain_reference import (
     apply_gain,
     find_companion,
@@ -49,7 +50,7 @@ class CalibrationFiles:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What corrects the frames of a stack, in the orientation in which they were saved.
+    """What corrects frames, in their orientation.
 
     Attributes
     ----------
@@ -71,7 +72,7 @@ class Calibration:
         Parameters
         ----------
         pixels : ndarray, shape (ny, nx)
-            As saved, top row first.
+            Top row first.
 
         Returns
         -------
@@ -80,7 +81,9 @@ class Calibration:
         """
         if self.reference is not None:
             pixels = apply_gain(pixels, self.reference)
-        return pixels if self.correction is None else self.correction.apply(pixels)
+        if self.correction is None:
+            return pixels
+        return self.correction.apply(pixels, overwrite=self.reference is not None)
 
 
 def find_companions(
@@ -126,17 +129,22 @@ def _companion(
 
 
 def load_calibration(
-    files: CalibrationFiles, rotation_flip: int, shape: tuple[int, int]
+    files: CalibrationFiles,
+    rotation_flip: int,
+    needed_rotation_flip: int,
+    stored_shape: tuple[int, int],
 ) -> Calibration:
-    """Read reference and defects, and bring them to the orientation of frames.
+    """Read reference and defects, and bring them to the orientation of images.
 
     Parameters
     ----------
     files : CalibrationFiles
         What to read.
     rotation_flip : int
-        Operation that was applied to the frames.
-    shape : tuple of int
+        Operation that was applied to the frames before they were saved.
+    needed_rotation_flip : int
+        Operation that is applied to saved frames before they are corrected.
+    stored_shape : tuple of int
         Rows and columns of the frames as saved.
 
     Returns
@@ -151,11 +159,15 @@ def load_calibration(
     reference = correction = bad = None
     if files.gain_reference is not None:
         with _naming(files.gain_reference):
-            reference = turn_reference(
-                read_reference(files.gain_reference), rotation_flip, shape
+            saved = turn_reference(
+                read_reference(files.gain_reference), rotation_flip, stored_shape
             )
+        reference = np.ascontiguousarray(rotate_flip(saved, needed_rotation_flip))
     if files.defects is not None:
         with _naming(files.defects):
-            bad = bad_pixels(read_defects(files.defects), shape, rotation_flip)
+            marked = bad_pixels(
+                read_defects(files.defects), stored_shape, rotation_flip
+            )
+        bad = np.ascontiguousarray(rotate_flip(marked, needed_rotation_flip))
         correction = plan_correction(bad)
     return Calibration(reference, bad, correction)

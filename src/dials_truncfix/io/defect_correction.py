@@ -51,18 +51,22 @@ class DefectCorrection:
         """Number of bad pixels."""
         return sum(r.targets.size for r in self._rounds) + self._left.size
 
-    def apply(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def apply(
+        self, image: npt.NDArray[Any], *, overwrite: bool = False
+    ) -> npt.NDArray[Any]:
         """Fill the bad pixels of an image.
 
         Parameters
         ----------
         image : ndarray, shape `shape`
-            Any real type; stays as it is.
+            Any real type.
+        overwrite : bool
+            Whether the image itself may be changed, which saves a copy.
 
         Returns
         -------
         ndarray, shape `shape`
-            A copy, of the same type; means are rounded where that holds integers.
+            Of the same type; means are rounded where that holds integers.
 
         Raises
         ------
@@ -74,7 +78,7 @@ class DefectCorrection:
                 f"the defects are those of images of shape {self.shape}, this one has "
                 f"{image.shape}"
             )
-        filled = np.array(image, order="C")
+        filled = np.array(image, order="C", copy=not overwrite)
         flat = filled.reshape(-1)
         for step in self._rounds:
             means = np.einsum("ij,ij->j", flat[step.sources], step.weights)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from dials_truncfix.io import nibbles
 from dials_truncfix.io.calibration import Calibration
-from dials_truncfix.io.frame_orientation import rotate_flip
 from dials_truncfix.io.reduction import reduce_antialiased
 from dials_truncfix.io.serialem import FrameStack
 
@@ -89,7 +88,7 @@ class FrameImages:
         index : int
             Image number from 0.
         calibration : Calibration
-            Of the frames as saved.
+            In the orientation of images.
 
         Returns
         -------
@@ -110,7 +109,7 @@ class FrameImages:
         total: npt.NDArray[Any] | None = None
         saturated: npt.NDArray[np.bool_] | None = None
         for number in self.groups[index]:
-            pixels = self.frames.read_stored(number)
+            pixels = np.ascontiguousarray(self.frames.read_frame(number))
             limit = self.frame_limit
             if limit is not None and pixels.max() >= limit:
                 reached = pixels == limit
@@ -118,15 +117,20 @@ class FrameImages:
             pixels = calibration.apply(pixels)
             if total is None:
                 exact = np.can_cast(pixels.dtype, np.int32, casting="safe")
-                total = pixels.astype(np.int32 if exact else np.float32)
+                total = pixels.astype(np.int32 if exact else np.float32, copy=False)
             else:
                 np.add(total, pixels, out=total, casting="unsafe")
+            del pixels  # before the next one takes as much memory
         if total is None:
             raise ValueError(f"{self.frames.path}: image {index} has no frame")
         if saturated is not None and calibration.bad is not None:
             # Bad pixels were given the mean of others.
             saturated &= ~calibration.bad
-        return self._finished(total, saturated)
+        if self.reduce_by > 1:
+            total = reduce_antialiased(total, self.reduce_by)
+        if saturated is not None and saturated.any():
+            total[self._any_of_block(saturated)] = self.saturated_value
+        return total
 
     def bad_pixels(self, calibration: Calibration) -> npt.NDArray[np.bool_] | None:
         """Mark the bad pixels of images; None where there is no list.
@@ -134,7 +138,7 @@ class FrameImages:
         Parameters
         ----------
         calibration : Calibration
-            Of the frames as saved.
+            In the orientation of images.
 
         Returns
         -------
@@ -143,24 +147,11 @@ class FrameImages:
         """
         if calibration.bad is None:
             return None
-        bad = rotate_flip(calibration.bad, self.frames.title.needed_rotation_flip)
-        return self._any_of_block(bad)
-
-    def _finished(
-        self, total: npt.NDArray[Any], saturated: npt.NDArray[np.bool_] | None
-    ) -> npt.NDArray[Any]:
-        needed = self.frames.title.needed_rotation_flip
-        image = np.ascontiguousarray(rotate_flip(total, needed))
-        if self.reduce_by > 1:
-            image = reduce_antialiased(image, self.reduce_by)
-        if saturated is not None and saturated.any():
-            marked = self._any_of_block(rotate_flip(saturated, needed))
-            image[marked] = self.saturated_value
-        return image
+        return self._any_of_block(calibration.bad)
 
     def _any_of_block(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         if self.reduce_by == 1:
-            return np.ascontiguousarray(mask)
+            return mask
         rows, columns = self.shape
         blocks = mask.reshape(rows, self.reduce_by, columns, self.reduce_by)
         result: npt.NDArray[np.bool_] = blocks.any(axis=(1, 3))

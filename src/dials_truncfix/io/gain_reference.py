@@ -1,7 +1,7 @@
 """Gain references: factors by which raw frames are multiplied.
 
 A reference is kept as the camera reads. Frames that were rotated and flipped need it
-turned by the same operation, see `FrameTitle.reference_operation`.
+turned by the same operation, see `FrameTitle.rotation_flip`.
 """
 
 from __future__ import annotations

@@ -100,8 +100,7 @@ class FrameStack:
     def read_stored(self, index: int) -> npt.NDArray[Any]:
         """Read a frame in the orientation in which it was saved.
 
-        This is where its gain reference fits, turned by
-        ``title.reference_operation``.
+        This is where its gain reference fits, turned by ``title.rotation_flip``.
 
         Parameters
         ----------

@@ -41,7 +41,8 @@ class FrameTitle:
     packed : bool
         Whether the title says that two pixels share a byte.
     rotation_flip : int
-        Operation that was applied to the frames, see `frame_orientation`.
+        Operation that was applied to the frames, see `frame_orientation`. It takes the
+        gain reference, which is kept as the camera reads, to their orientation.
     needed_rotation_flip : int
         Operation that was not applied, and that takes the frames to the orientation
         of all other images; 0 for none.
@@ -60,15 +61,6 @@ class FrameTitle:
     gain_reference: str | None = None
     defects: str | None = None
     notes: tuple[str, ...] = ()
-
-    @property
-    def reference_operation(self) -> int:
-        """Operation that takes the gain reference to the orientation of the frames.
-
-        It is the one that was applied to them: a reference is kept as the camera
-        reads, and frames that were not turned fit it as it is.
-        """
-        return self.rotation_flip
 
 
 def is_serialem_title(lines: Sequence[str]) -> bool:
