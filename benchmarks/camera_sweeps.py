@@ -13,7 +13,8 @@ from stock_dials import run
 
 from dxtbx.model.experiment_list import ExperimentList
 
-from dials_truncfix.camera.f416 import F416, Recording
+from dials_truncfix.camera.f416 import F416
+from dials_truncfix.camera.recording import Recording
 from dials_truncfix.command_line.program import plain_values
 from dials_truncfix.command_line.simulate_options import simulated_sweep
 from dials_truncfix.command_line.simulate_phil import phil_scope

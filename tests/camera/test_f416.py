@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dials_truncfix.camera import f416
+from dials_truncfix.camera import f416, integrating
 from dials_truncfix.camera.streams import READOUT, random_stream
 
 SHAPE = (256, 256)
@@ -13,8 +13,8 @@ SHAPE = (256, 256)
 
 def recordings(camera, electrons, seed=3, images=range(1, 5)):
     expected = np.full(SHAPE, float(electrons))
-    pattern = f416.fixed_pattern(camera, SHAPE, seed)
-    return [f416.expose(camera, expected, pattern, seed, n) for n in images]
+    pattern = integrating.fixed_pattern(camera, SHAPE, seed)
+    return [integrating.expose(camera, expected, pattern, seed, n) for n in images]
 
 
 def unclipped(camera, electrons, **kwargs):
@@ -42,9 +42,9 @@ def test_without_excess_noise_the_slope_is_the_gain():
 
 def test_pulse_heights_are_gamma_distributed():
     camera = f416.F416(sensor_read_noise=0, gain=600)
-    pattern = f416.fixed_pattern(camera, SHAPE, 1)
+    pattern = integrating.fixed_pattern(camera, SHAPE, 1)
     one = np.ones(SHAPE, dtype=int)
-    pulses = f416.record(camera, one, pattern, 1, 1).unclipped / 600
+    pulses = integrating.record(camera, one, pattern, 1, 1).unclipped / 600
     assert pulses.mean() == pytest.approx(1, abs=0.01)
     assert pulses.var() == pytest.approx(0.5, rel=0.03)
     skewness = np.mean((pulses - 1) ** 3) / pulses.std() ** 3
@@ -55,7 +55,7 @@ def test_binned_read_noise_adds_the_readings_of_the_sensors_pixels():
     assert f416.F416(binning=4).read_noise == 6
     assert f416.F416(binning=2).read_noise == 3
     assert f416.F416(binning=2).pixel_size == pytest.approx(0.0312)
-    assert f416.F416(binning=2).image_size == 2048
+    assert f416.F416(binning=2).shape == (2048, 2048)
     dark = unclipped(f416.F416(binning=2), 0)
     assert dark.std() == pytest.approx(np.hypot(3, np.sqrt(1 / 12)), rel=0.01)
 
@@ -116,7 +116,7 @@ def test_a_drifting_dark_level_moves_the_zero():
 
 
 def test_the_flat_field_has_the_width_asked_for():
-    flat = f416.fixed_pattern(f416.F416(), SHAPE, 5).flat
+    flat = integrating.fixed_pattern(f416.F416(), SHAPE, 5).flat
     assert flat.std() == pytest.approx(0.03, rel=0.02)
     assert abs(flat - 1).max() <= 0.12 + 1e-6
 
@@ -142,11 +142,11 @@ def test_impossible_cameras_are_refused(wrong):
 
 def test_electrons_that_do_not_fit_are_refused():
     camera = f416.F416()
-    pattern = f416.fixed_pattern(camera, SHAPE, 1)
+    pattern = integrating.fixed_pattern(camera, SHAPE, 1)
     with pytest.raises(ValueError, match="shape"):
-        f416.record(camera, np.zeros((4, 4), int), pattern, 1, 1)
+        integrating.record(camera, np.zeros((4, 4), int), pattern, 1, 1)
     with pytest.raises(ValueError, match="-1 electrons"):
-        f416.record(camera, np.full(SHAPE, -1), pattern, 1, 1)
+        integrating.record(camera, np.full(SHAPE, -1), pattern, 1, 1)
 
 
 def test_streams_refuse_negative_keys():

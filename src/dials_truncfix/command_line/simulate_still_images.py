@@ -9,7 +9,7 @@ from typing import Any
 
 from dials.util import Sorry, progress
 
-from dials_truncfix.camera.f416 import Recording
+from dials_truncfix.camera.recording import Recording
 from dials_truncfix.command_line.program import plain_values
 from dials_truncfix.command_line.simulate_options import stills_images
 from dials_truncfix.io.staging import staging_folder

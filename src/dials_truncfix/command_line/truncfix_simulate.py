@@ -53,7 +53,7 @@ import libtbx.phil
 from dials.util import Sorry, progress, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
-from dials_truncfix.camera.f416 import Recording
+from dials_truncfix.camera.recording import Recording
 from dials_truncfix.command_line.program import (
     explain,
     keep_inputs,

@@ -10,7 +10,7 @@ import numpy as np
 from cctbx import crystal, miller
 from dxtbx.model import Experiment
 
-from dials_truncfix.camera.f416 import F416
+from dials_truncfix.camera.recording import Camera
 from dials_truncfix.simulate.background import Background
 from dials_truncfix.simulate.models import (
     DEFAULT_SPACE_GROUP,
@@ -131,7 +131,7 @@ def build_sweep(
     sample: Sample,
     geometry: Geometry,
     rotation: Rotation,
-    camera: F416,
+    camera: Camera,
     background: Background,
     spots: SpotShape,
     seed: int,
@@ -187,7 +187,7 @@ def build_stills(
     sample: Sample,
     geometry: Geometry,
     model: StillsModel,
-    camera: F416,
+    camera: Camera,
     background: Background,
     spots: SpotShape,
     seed: int,

@@ -13,14 +13,10 @@ from dxtbx import flumpy
 from dxtbx.model import DetectorFactory, Experiment, GoniometerFactory
 
 from dials_truncfix import compat
-from dials_truncfix.camera.f416 import (
-    F416,
-    SATURATION,
-    FixedPattern,
-    Recording,
-    fixed_pattern,
-    record,
-)
+from dials_truncfix.camera.ccd import CCD
+from dials_truncfix.camera.f416 import F416
+from dials_truncfix.camera.integrating import FixedPattern
+from dials_truncfix.camera.recording import Recording
 from dials_truncfix.camera.streams import ELECTRONS, random_stream
 from dials_truncfix.simulate.background import Background
 from dials_truncfix.simulate.sweep import d_star_map
@@ -37,7 +33,7 @@ class CountedSweep:
     ----------
     imageset : dxtbx.imageset.ImageSequence
         Images of a counting detector of one panel.
-    camera : F416
+    camera : F416 or CCD
         Response of the camera. Its pixel size is ignored: the images keep theirs.
     background : Background
         Electrons to add.
@@ -51,7 +47,7 @@ class CountedSweep:
     """
 
     imageset: Any
-    camera: F416
+    camera: F416 | CCD
     background: Background
     multiply: int
     keep: float
@@ -94,7 +90,9 @@ class CountedSweep:
             type="SENSOR_CCD",
             gain=1.0,
             pedestal=0.0,
-            trusted_range=list(compat.safe_trusted_range(0, SATURATION - 1)),
+            trusted_range=list(
+                compat.safe_trusted_range(0, self.camera.saturation - 1)
+            ),
         )
         detector = self.imageset.get_detector().to_dict()
         detector["panels"] = [panel]
@@ -131,7 +129,7 @@ class CountedSweep:
     @cached_property
     def pattern(self) -> FixedPattern:
         """Flat field and dark reference."""
-        return fixed_pattern(self.camera, self.shape, self.seed)
+        return self.camera.fixed_pattern(self.shape, self.seed)
 
     @cached_property
     def background_electrons(self) -> npt.NDArray[np.float64]:
@@ -183,9 +181,10 @@ class CountedSweep:
         Recording
             Exactly 0 outside `valid`.
         """
-        recording = record(
-            self.camera, self.electrons(image), self.pattern, self.seed, image + 1
+        recording = self.camera.record(
+            self.electrons(image), self.pattern, self.seed, image + 1
         )
-        recording.clipped[~self.valid] = 0
-        recording.unclipped[~self.valid] = 0
+        for pixels in (recording.clipped, recording.unclipped):
+            if pixels is not None:
+                pixels[~self.valid] = 0
         return recording

@@ -12,7 +12,7 @@ from cctbx import sgtbx, uctbx
 from dxtbx.model import Crystal, DetectorFactory, Experiment, GoniometerFactory
 
 from dials_truncfix import compat
-from dials_truncfix.camera.f416 import F416, SATURATION
+from dials_truncfix.camera.recording import Camera
 
 #: Proteinase K, the protein of the first recordings that were repaired.
 DEFAULT_UNIT_CELL = (67.3, 67.3, 101.0, 90.0, 90.0, 90.0)
@@ -150,7 +150,9 @@ def make_crystal(
     return Crystal(a, b, c, space_group=group)
 
 
-def make_experiment(geometry: Geometry, rotation: Rotation, camera: F416) -> Experiment:
+def make_experiment(
+    geometry: Geometry, rotation: Rotation, camera: Camera
+) -> Experiment:
     """Put beam, camera, rotation axis and scan together.
 
     Parameters
@@ -159,7 +161,7 @@ def make_experiment(geometry: Geometry, rotation: Rotation, camera: F416) -> Exp
         Beam, camera and rotation axis.
     rotation : Rotation
         The scan.
-    camera : F416
+    camera : Camera
         For its size and that of its pixels.
 
     Returns
@@ -172,7 +174,7 @@ def make_experiment(geometry: Geometry, rotation: Rotation, camera: F416) -> Exp
     ValueError
         If the beam does not meet the image.
     """
-    nx, ny = geometry.image_size or (camera.image_size, camera.image_size)
+    nx, ny = geometry.image_size or camera.shape[::-1]
     x, y = geometry.beam_centre or (nx / 2, ny / 2)
     if not (0 <= x <= nx and 0 <= y <= ny):
         raise ValueError(f"beam centre ({x}, {y}) is off the image of {nx} × {ny}")
@@ -184,8 +186,8 @@ def make_experiment(geometry: Geometry, rotation: Rotation, camera: F416) -> Exp
         (-x * pixel, y * pixel, -geometry.distance),
         (pixel, pixel),
         (nx, ny),
-        compat.safe_trusted_range(0, SATURATION - 1),
-        name="TemCam-F416",
+        compat.safe_trusted_range(0, camera.saturation - 1),
+        name=camera.name,
     )
     axis = np.asarray(geometry.rotation_axis, float)
     goniometer = GoniometerFactory.make_goniometer(

@@ -15,7 +15,9 @@ from dials.array_family import flex
 from dxtbx.model import Experiment, ExperimentList
 
 from dials_truncfix import __version__, compat
-from dials_truncfix.camera.f416 import F416, SATURATION, Recording
+from dials_truncfix.camera.ccd import CCD
+from dials_truncfix.camera.f416 import F416
+from dials_truncfix.camera.recording import Recording
 from dials_truncfix.io import cbf, smv
 from dials_truncfix.io.corrected_header import format_cbf_lines, make_header
 from dials_truncfix.io.tvips import write_series
@@ -79,7 +81,7 @@ def write_images(
     names: OutputNames,
     recordings: Iterable[Recording],
     experiment: Experiment,
-    camera: F416,
+    camera: F416 | CCD,
     *,
     image_format: str,
     high_tension_kv: float,
@@ -99,7 +101,7 @@ def write_images(
         Images in order.
     experiment : dxtbx.model.Experiment
         Models; those of stills have no scan.
-    camera : F416
+    camera : F416 or CCD
         Response of the camera.
     image_format : {'tvips', 'smv'}
         Format of the truncated images.
@@ -151,7 +153,7 @@ def _write_unclipped(
     path: Path,
     recording: Recording,
     experiment: Experiment,
-    camera: F416,
+    camera: F416 | CCD,
     number: int,
     seed: int,
 ) -> None:
@@ -170,7 +172,7 @@ def _write_unclipped(
         gain=gain,
         # so that variance = gain × (pixel - pedestal)
         pedestal=camera.pedestal - camera.read_noise**2 / gain,
-        trusted_range=compat.safe_trusted_range(lowest, SATURATION - 1),
+        trusted_range=compat.safe_trusted_range(lowest, camera.saturation - 1),
         offset=0,
         seed=seed,
         version=__version__,
@@ -179,7 +181,7 @@ def _write_unclipped(
 
 
 def _smv_header(
-    experiment: Experiment, camera: F416, number: int
+    experiment: Experiment, camera: F416 | CCD, number: int
 ) -> dict[str, str | int | float]:
     panel, scan = experiment.detector[0], experiment.scan
     fast, slow = panel.get_beam_centre(experiment.beam.get_s0())

@@ -70,8 +70,8 @@ class SweepReflections:
         """Return the number of entries."""
         return len(self.z)
 
-    def fraction(self, image: npt.ArrayLike) -> FloatArray:
-        """Part of each reflection that falls on an image.
+    def fraction(self, image: npt.ArrayLike, width: float = 1.0) -> FloatArray:
+        """Part of each reflection that falls on an image, or a part of one.
 
         The parts of consecutive images add up to 1 exactly, because each is the
         difference of the rocking curve's integral at its ends.
@@ -80,14 +80,16 @@ class SweepReflections:
         ----------
         image : int or array_like
             Position of the image in the sweep, from 0; it is broadcast against the
-            reflections.
+            reflections. A frame of a fractionated image begins in between.
+        width : float
+            Part of an image that is exposed.
 
         Returns
         -------
         ndarray, shape (n,) or broadcast
         """
         start = np.asarray(image, float) - self.z
-        end = np.asarray(image, float) + 1.0 - self.z
+        end = np.asarray(image, float) + width - self.z
         return np.asarray(ndtr(end / self.sigma_z) - ndtr(start / self.sigma_z))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +15,7 @@ from cctbx import sgtbx
 from dxtbx.imageset import ImageSetFactory
 from dxtbx.model import Crystal, Experiment, ExperimentList
 
-from dials_truncfix.camera.f416 import (
-    F416,
-    FixedPattern,
-    Recording,
-    expose,
-    fixed_pattern,
-)
+from dials_truncfix.camera.recording import Camera, Recording
 from dials_truncfix.simulate.background import Background, beam_stop_transmission
 from dials_truncfix.simulate.stills import (
     Pattern,
@@ -46,7 +41,7 @@ class SimulatedStills:
         Reflections.
     model : StillsModel
         Crystals; its beam is that of the experiment.
-    camera : F416
+    camera : Camera
         Response of the camera.
     background : Background
         Electrons between the spots.
@@ -66,7 +61,7 @@ class SimulatedStills:
     experiment: Experiment
     sphere: Sphere
     model: StillsModel
-    camera: F416
+    camera: Camera
     background: Background
     spots: SpotShape
     beam_stop_radius: float
@@ -93,9 +88,9 @@ class SimulatedStills:
         return (ny, nx)
 
     @cached_property
-    def pattern(self) -> FixedPattern:
-        """Flat field and dark reference."""
-        return fixed_pattern(self.camera, self.shape, self.seed)
+    def pattern(self) -> Any:
+        """What all frames have in common, such as flat field and dark reference."""
+        return self.camera.fixed_pattern(self.shape, self.seed)
 
     @cached_property
     def transmission(self) -> FloatArray:
@@ -129,11 +124,17 @@ class SimulatedStills:
         add_spots(result, x[ahead], y[ahead], electrons[ahead], self.spots)
         return result * self.transmission
 
+    def frames(self, image: int, pattern: Pattern) -> Iterator[Recording]:
+        """Record the pattern of one image, in the frames that its camera makes."""
+        n_frames = self.camera.frames_per_image
+        expected = self.expected(pattern) / n_frames
+        for frame in range(n_frames):
+            number = image * n_frames + frame + 1
+            yield self.camera.expose(expected, self.pattern, self.seed, number)
+
     def record(self, image: int, pattern: Pattern) -> Recording:
-        """Record the pattern of one image."""
-        return expose(
-            self.camera, self.expected(pattern), self.pattern, self.seed, image + 1
-        )
+        """Record the pattern of one image in its first frame."""
+        return next(self.frames(image, pattern))
 
 
 def spot_positions(

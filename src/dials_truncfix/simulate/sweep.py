@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +12,7 @@ from scipy.ndimage import distance_transform_edt
 
 from dxtbx.model import Experiment
 
-from dials_truncfix.camera.f416 import (
-    F416,
-    FixedPattern,
-    Recording,
-    expose,
-    fixed_pattern,
-)
+from dials_truncfix.camera.recording import Camera, Recording
 from dials_truncfix.correction.regions.scattering import two_theta_map
 from dials_truncfix.simulate.background import Background, beam_stop_transmission
 from dials_truncfix.simulate.prediction import SweepReflections
@@ -65,7 +60,7 @@ class SimulatedSweep:
         Models; one panel.
     reflections : SweepReflections
         From `predict`.
-    camera : F416
+    camera : Camera
         Response of the camera.
     background : Background
         Electrons between the spots.
@@ -79,7 +74,7 @@ class SimulatedSweep:
 
     experiment: Experiment
     reflections: SweepReflections
-    camera: F416
+    camera: Camera
     background: Background
     spots: SpotShape
     beam_stop_radius: float
@@ -98,9 +93,9 @@ class SimulatedSweep:
         return (ny, nx)
 
     @cached_property
-    def pattern(self) -> FixedPattern:
-        """Flat field and dark reference."""
-        return fixed_pattern(self.camera, self.shape, self.seed)
+    def pattern(self) -> Any:
+        """What all frames have in common, such as flat field and dark reference."""
+        return self.camera.fixed_pattern(self.shape, self.seed)
 
     @cached_property
     def transmission(self) -> FloatArray:
@@ -128,13 +123,15 @@ class SimulatedSweep:
         widest = max(self.spots.core_sigma, self.spots.tail_sigma)
         return np.asarray(near < SPOT_REACH * widest)
 
-    def expected(self, image: int) -> FloatArray:
-        """Sum up the electrons expected in one image.
+    def expected(self, image: int, frame: int = 0, n_frames: int = 1) -> FloatArray:
+        """Sum up the electrons expected in one image, or in one of its frames.
 
         Parameters
         ----------
         image : int
             Position in the sweep, from 0.
+        frame, n_frames : int
+            Which of how many equal parts of the image, from 0.
 
         Returns
         -------
@@ -148,28 +145,35 @@ class SimulatedSweep:
         """
         if not 0 <= image < self.n_images:
             raise ValueError(f"image {image} of a sweep of {self.n_images}")
-        electrons = self.reflections.intensity * self.reflections.fraction(image)
+        fraction = self.reflections.fraction(image + frame / n_frames, 1 / n_frames)
+        electrons = self.reflections.intensity * fraction
         seen = electrons > _FAINTEST
         x, y = self.reflections.x[seen], self.reflections.y[seen]
         electrons = electrons[seen]
-        result = self.background_electrons.copy()
+        result = self.background_electrons * (1 / n_frames)
         add_spots(result, x, y, electrons, self.spots)
         return result * self.transmission
 
-    def record(self, image: int) -> Recording:
-        """Record one image.
+    def record(self, image: int, frame: int = 0) -> Recording:
+        """Record one image, or one of the frames that its camera makes of it.
 
         Parameters
         ----------
         image : int
             Position in the sweep, from 0.
+        frame : int
+            Frame of the image, from 0.
 
         Returns
         -------
         Recording
         """
-        return expose(
-            self.camera, self.expected(image), self.pattern, self.seed, image + 1
+        n_frames = self.camera.frames_per_image
+        return self.camera.expose(
+            self.expected(image, frame, n_frames),
+            self.pattern,
+            self.seed,
+            image * n_frames + frame + 1,
         )
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dials_truncfix.camera.f416 import F416, expose, fixed_pattern
+from dials_truncfix.camera.f416 import F416
+from dials_truncfix.camera.integrating import expose, fixed_pattern
 from dials_truncfix.correction.regions.beam_stop import (
     find_beam_stop,
     tile_edge,
