@@ -30,8 +30,8 @@ class LatticeFit:
         Scale, Wilson B (Å²), rotations (rad), radius of the reciprocal lattice points (Å⁻¹).
     g_sd, b_sd, theta_x_sd, theta_y_sd, rs_sd : float
         Standard uncertainties; NaN of parameters that were not refined.
-    correlations : ndarray, shape (5, 5)
-        Of log G, B, θx, θy, log rs; NaN for parameters that were not refined.
+    correlations : ndarray, shape (n_parameters, n_parameters)
+        Of log G, B, θx, θy, log rs and strains; NaN for parameters that were not refined.
     dropped : tuple of str
         Parameters that the protocol asks for and the observations cannot carry.
     converged : bool
@@ -76,11 +76,11 @@ class LatticeFits:
 
     Attributes
     ----------
-    parameters : ndarray, shape (n, 5)
-        log G, B (Å²), θx, θy (rad), log rs (Å⁻¹).
-    covariance : ndarray, shape (n, 5, 5)
+    parameters : ndarray, shape (n, n_parameters)
+        log G, B (Å²), θx, θy (rad), log rs (Å⁻¹), strains of refined cells.
+    covariance : ndarray, shape (n, n_parameters, n_parameters)
         Of these; rows and columns of parameters that were not refined are 0.
-    free, dropped : ndarray, shape (n, 5), bool
+    free, dropped : ndarray, shape (n, n_parameters), bool
         Parameters refined, and those asked for that the observations cannot carry.
     converged, n_iterations, n_obs, spread, cc_before, cc_after, rs_start : ndarray, (n,)
         As in `LatticeFit`.
@@ -103,7 +103,7 @@ class LatticeFits:
         return len(self.parameters)
 
     def uncertainties(self) -> FloatArray:
-        """Return standard uncertainties, NaN where not refined, shape (n, 5)."""
+        """Return standard uncertainties, NaN where not refined, shape (n, n_parameters)."""
         variance = np.einsum("ljj->lj", self.covariance)
         return np.where(self.free, np.sqrt(np.maximum(variance, 0.0)), math.nan)
 
@@ -135,11 +135,7 @@ class LatticeFits:
             theta_y_sd=float(sd[THETA_Y]),
             rs_sd=rs * float(sd[LOG_RS]),
             correlations=correlations,
-            dropped=tuple(
-                name
-                for name, gone in zip(PARAMETER_NAMES, self.dropped[lattice])
-                if gone
-            ),
+            dropped=tuple(dict.fromkeys(_names(self.dropped[lattice]))),
             converged=bool(self.converged[lattice]),
             n_iterations=int(self.n_iterations[lattice]),
             n_obs=int(self.n_obs[lattice]),
@@ -155,6 +151,12 @@ class LatticeFits:
         return np.where(free, np.sqrt(np.maximum(variance, 0.0)), math.nan)
 
 
+def _names(marked: BoolArray) -> list[str]:
+    """Names of the parameters marked; every strain is called cell."""
+    every = PARAMETER_NAMES + (len(marked) - N_PARAMETERS) * ("cell",)
+    return [name for name, mark in zip(every, marked) if mark]
+
+
 def join_fits(parts: Sequence[LatticeFits]) -> LatticeFits:
     """Put the fits of several blocks of lattices one after the other."""
     return LatticeFits(
@@ -163,8 +165,3 @@ def join_fits(parts: Sequence[LatticeFits]) -> LatticeFits:
             for field in fields(LatticeFits)
         }
     )
-
-
-def no_parameters(n_lattices: int) -> BoolArray:
-    """Mark no parameter of any lattice, shape (n_lattices, 5)."""
-    return np.zeros((n_lattices, N_PARAMETERS), dtype=bool)

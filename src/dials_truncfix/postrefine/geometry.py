@@ -225,3 +225,26 @@ def excitation_error(
     length = np.sqrt(excess + inverse_wavelength**2)
     # |S| - 1/λ without the loss of digits that 1/λ of electrons would bring
     return excess / (length + inverse_wavelength), along[1:] / length
+
+
+def dot_products(moved: FloatArray, q: FloatArray) -> FloatArray:
+    """Multiply what strains do to reciprocal lattice points with vectors.
+
+    With ∂q/∂e = E q, the derivative of r_h is S·(E q)/|S|, and that of q²/2 is q·(E q).
+
+    Parameters
+    ----------
+    moved : ndarray, shape (n_strains, 3, n)
+        E_k q_ref, Å⁻¹.
+    q : ndarray, shape (3, n)
+        q or S = q + s0, of the strained lattices, Å⁻¹.
+
+    Returns
+    -------
+    ndarray, shape (n_strains, n)
+        Å⁻².
+    """
+    result = moved[:, 0] * q[0]
+    result += moved[:, 1] * q[1]
+    result += moved[:, 2] * q[2]
+    return np.asarray(result)

@@ -36,6 +36,27 @@ class Wedges:
 
 
 @dataclass(frozen=True)
+class Strains:
+    """How the reciprocal lattice points move when the cells change.
+
+    Attributes
+    ----------
+    slopes : ndarray, shape (n_strains, 3, n)
+        E_k q of each observation: the derivative of q with respect to the k-th strain of
+        its lattice, Å⁻¹.
+    expected : ndarray, shape (n_lattices, n_strains)
+        Strains that give the lattices the cell to which they are restrained.
+    """
+
+    slopes: FloatArray
+    expected: FloatArray
+
+    def select(self, observations: IntArray, lattices: IntArray) -> Strains:
+        """Take those of some observations and lattices."""
+        return Strains(self.slopes[:, :, observations], self.expected[lattices])
+
+
+@dataclass(frozen=True)
 class Lattices:
     """Observations of lattices beside their reference intensities.
 
@@ -55,6 +76,8 @@ class Lattices:
         Å.
     wedges : Wedges or None
         For lattices that turn; q is that in the middle of their rotation.
+    strains : Strains or None
+        For lattices whose cells are refined.
 
     Raises
     ------
@@ -71,6 +94,7 @@ class Lattices:
     offsets: IntArray
     wavelength: FloatArray
     wedges: Wedges | None = None
+    strains: Strains | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be summed or weighted."""
@@ -91,6 +115,11 @@ class Lattices:
     def __len__(self) -> int:
         """Return the number of lattices."""
         return len(self.wavelength)
+
+    @property
+    def n_strains(self) -> int:
+        """Parameters of the cell of each lattice; 0 where cells are not refined."""
+        return 0 if self.strains is None else len(self.strains.slopes)
 
     @cached_property
     def row(self) -> IntArray:
@@ -151,6 +180,7 @@ class Lattices:
             offsets=offsets,
             wavelength=self.wavelength[rows],
             wedges=None if self.wedges is None else self.wedges.select(rows),
+            strains=None if self.strains is None else self.strains.select(kept, rows),
         )
 
     def blocks(self, n_observations: int) -> Iterator[tuple[slice, Lattices]]:
@@ -176,14 +206,21 @@ class Lattices:
 
 
 def join(parts: Sequence[Lattices]) -> Lattices:
-    """Put lattices one after the other; all or none turn."""
+    """Put lattices one after the other; all or none turn, all or none have strains."""
     sizes = np.concatenate([np.diff(part.offsets) for part in parts])
-    each = [part.wedges for part in parts if part.wedges is not None]
+    turning = [part.wedges for part in parts if part.wedges is not None]
     wedges = None
-    if each:
+    if turning:
         wedges = Wedges(
-            np.concatenate([part.beams for part in each], axis=1),
-            np.concatenate([part.rocking_width for part in each]),
+            np.concatenate([part.beams for part in turning], axis=1),
+            np.concatenate([part.rocking_width for part in turning]),
+        )
+    each = [part.strains for part in parts if part.strains is not None]
+    strains = None
+    if each:
+        strains = Strains(
+            np.concatenate([part.slopes for part in each], axis=2),
+            np.concatenate([part.expected for part in each]),
         )
     return Lattices(
         q=np.concatenate([part.q for part in parts], axis=1),
@@ -195,4 +232,5 @@ def join(parts: Sequence[Lattices]) -> Lattices:
         offsets=np.concatenate([[0], np.cumsum(sizes)]),
         wavelength=np.concatenate([part.wavelength for part in parts]),
         wedges=wedges,
+        strains=strains,
     )

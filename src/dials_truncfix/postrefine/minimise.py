@@ -20,6 +20,8 @@ _LEAST_DAMPING = 1e-9
 _MOST_DAMPING = 1e9
 #: Largest step of log G, B (Å²), θx, θy (rad) and log rs: beyond, the model is not linear.
 _LARGEST_STEP = np.array([2.0, 20.0, 0.004, 0.004, 0.5])
+#: And of strains.
+_LARGEST_STRAIN = 0.004
 #: Converged when a full step is this part of a standard deviation.
 _TOLERANCE = 1e-5
 #: Or this part where nothing lowers the target any more: at the edge of the sphere it has kinks.
@@ -35,9 +37,9 @@ class GaussianPriors:
 
     Attributes
     ----------
-    centre : ndarray, shape (n_lattices, 5)
+    centre : ndarray, shape (n_lattices, n_parameters)
         Expected values.
-    precision : ndarray, shape (5,)
+    precision : ndarray, shape (n_parameters,)
         Inverse variances; 0 where nothing is known.
     """
 
@@ -57,9 +59,9 @@ class NormalEquations:
     ----------
     cost : ndarray, shape (n_lattices,)
         Half the sum of squares, as far as residuals are not cut down, priors included.
-    gradient : ndarray, shape (n_lattices, 5)
+    gradient : ndarray, shape (n_lattices, n_parameters)
         Of the cost.
-    matrix : ndarray, shape (n_lattices, 5, 5)
+    matrix : ndarray, shape (n_lattices, n_parameters, n_parameters)
         Gauss-Newton approximation of its second derivatives.
     """
 
@@ -80,8 +82,8 @@ class Minimum:
 
     Attributes
     ----------
-    parameters : ndarray, shape (n_lattices, 5)
-        log G, B, θx, θy, log rs.
+    parameters : ndarray, shape (n_lattices, n_parameters)
+        log G, B, θx, θy, log rs, strains.
     converged : ndarray, shape (n_lattices,), bool
         Whether the last step was negligible.
     n_iterations : ndarray, shape (n_lattices,)
@@ -93,9 +95,6 @@ class Minimum:
     n_iterations: IntArray
 
 
-_UPPER = np.triu_indices(N_PARAMETERS)
-
-
 def weighted_sums(
     lattices: Lattices, jacobian: FloatArray, weights: FloatArray
 ) -> FloatArray:
@@ -105,22 +104,24 @@ def weighted_sums(
     ----------
     lattices : Lattices
         Observations.
-    jacobian : ndarray, shape (5, n)
+    jacobian : ndarray, shape (n_parameters, n)
         Derivatives.
     weights : ndarray, shape (n,)
         Diagonal of W.
 
     Returns
     -------
-    ndarray, shape (n_lattices, 5, 5)
+    ndarray, shape (n_lattices, n_parameters, n_parameters)
     """
+    n = len(jacobian)
+    first, second = np.triu_indices(n)
     weighted = jacobian * weights
-    products = jacobian[_UPPER[0]]
-    products *= weighted[_UPPER[1]]
+    products = jacobian[first]
+    products *= weighted[second]
     upper = lattices.sums(products)
-    result = np.empty((len(lattices), N_PARAMETERS, N_PARAMETERS))
-    result[:, _UPPER[0], _UPPER[1]] = upper.T
-    result[:, _UPPER[1], _UPPER[0]] = upper.T
+    result = np.empty((len(lattices), n, n))
+    result[:, first, second] = upper.T
+    result[:, second, first] = upper.T
     return result
 
 
@@ -138,7 +139,7 @@ def normal_equations(
     ----------
     lattices : Lattices
         Observations.
-    parameters : ndarray, shape (n_lattices, 5)
+    parameters : ndarray, shape (n_lattices, n_parameters)
         Where.
     model : Model
         Partiality.
@@ -175,20 +176,20 @@ def free_part(matrix: FloatArray, free: BoolArray) -> FloatArray:
 
     Parameters
     ----------
-    matrix : ndarray, shape (n_lattices, 5, 5)
+    matrix : ndarray, shape (n_lattices, n_parameters, n_parameters)
         Normal matrices.
-    free : ndarray, shape (n_lattices, 5), bool
+    free : ndarray, shape (n_lattices, n_parameters), bool
         Parameters that move.
 
     Returns
     -------
-    ndarray, shape (n_lattices, 5, 5)
+    ndarray, shape (n_lattices, n_parameters, n_parameters)
         Also a free parameter on which nothing depends gets 1 on its diagonal, so that the
         matrix has an inverse.
     """
     both = free[:, :, None] & free[:, None, :]
     result = np.where(both, matrix, 0.0)
-    diagonal = np.arange(N_PARAMETERS)
+    diagonal = np.arange(free.shape[1])
     values = result[:, diagonal, diagonal]
     result[:, diagonal, diagonal] = np.where(values > 0, values, 1.0)
     return result
@@ -207,14 +208,16 @@ def _steps(
     # unit diagonal: the parameters have very different scales
     scaled = matrix / (diagonal[:, :, None] * diagonal[:, None, :])
     gradient = np.where(free, equations.gradient, 0.0) / diagonal
-    unit = np.eye(N_PARAMETERS)
+    unit = np.eye(free.shape[1])
     systems = np.stack(
         [scaled + _SINGULAR * unit, scaled + damping[:, None, None] * unit]
     )
     full, damped = np.linalg.solve(systems, np.stack([gradient, gradient])[..., None])
     decrement = np.sum(full[:, :, 0] * gradient, axis=1)
     step = -damped[:, :, 0] / diagonal
-    excess = np.max(np.abs(step) / _LARGEST_STEP, axis=1)
+    strains = np.full(free.shape[1] - N_PARAMETERS, _LARGEST_STRAIN)
+    largest = np.concatenate([_LARGEST_STEP, strains])
+    excess = np.max(np.abs(step) / largest, axis=1)
     return step / np.maximum(1.0, excess)[:, None], decrement
 
 
@@ -249,9 +252,9 @@ def minimise(
     ----------
     lattices : Lattices
         Observations.
-    start : ndarray, shape (n_lattices, 5)
+    start : ndarray, shape (n_lattices, n_parameters)
         Start values.
-    free : ndarray, shape (n_lattices, 5), bool
+    free : ndarray, shape (n_lattices, n_parameters), bool
         Parameters to refine.
     model, root_weight, huber, priors
         As for `normal_equations`.

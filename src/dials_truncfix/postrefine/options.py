@@ -43,21 +43,26 @@ class Priors:
         That of θx and θy around 0, rad.
     log_rs_sd : float
         That of log rs around the logarithm of its start.
+    cell_sd : float
+        That of the strain of a cell, where it is refined, around that of the median cell: of
+        the relative change of lengths along the directions that the symmetry leaves free.
     """
 
     b_sd: float = 20.0
     theta_sd: float = math.radians(0.2)
     log_rs_sd: float = 0.7
+    cell_sd: float = 0.001
 
     def __post_init__(self) -> None:
         """Refuse widths that are not positive."""
-        for value in (self.b_sd, self.theta_sd, self.log_rs_sd):
+        for value in (self.b_sd, self.theta_sd, self.log_rs_sd, self.cell_sd):
             if not value > 0:
                 raise ValueError(f"width {value} of a prior is not positive")
 
-    def precisions(self) -> npt.NDArray[np.float64]:
-        """Inverse variances in the order of the parameters, shape (5,)."""
-        result = np.zeros(N_PARAMETERS)
+    def precisions(self, n_strains: int = 0) -> npt.NDArray[np.float64]:
+        """Inverse variances in the order of the parameters, shape (5 + n_strains,)."""
+        result = np.full(N_PARAMETERS + n_strains, self.cell_sd**-2.0)
+        result[LOG_G] = 0.0
         result[B] = self.b_sd**-2.0
         result[[THETA_X, THETA_Y]] = self.theta_sd**-2.0
         result[LOG_RS] = self.log_rs_sd**-2.0
@@ -65,7 +70,7 @@ class Priors:
 
 
 #: For data that shall speak alone.
-NO_PRIORS = Priors(math.inf, math.inf, math.inf)
+NO_PRIORS = Priors(math.inf, math.inf, math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ class RefinementOptions:
     Attributes
     ----------
     protocol : {'scale', 'rs', 'rs_hybrid', 'all'}
-        scale: G and B; rs: also the angles; rs_hybrid: then rs with them; all: together.
+        scale: G and B; rs: also the angles; rs_hybrid: then rs with them; all: together. The
+        cell, where lattices have strains, is refined with the last of these but for scale.
     weights : {'variance', 'unit'}
         Of the observations: their inverse variances, or 1.
     huber : float
@@ -88,6 +94,9 @@ class RefinementOptions:
     least_information : float
         A parameter whose variance the observations lower by a smaller part than this, as
         compared to its prior, is not refined.
+    least_cell_information : float
+        The same for strains of the cell. It is larger because a strain that the observations
+        hardly tell from a rotation would spoil the rotation.
 
     References
     ----------
@@ -101,6 +110,7 @@ class RefinementOptions:
     priors: Priors = field(default_factory=Priors)
     max_iterations: int = 100
     least_information: float = 0.1
+    least_cell_information: float = 0.75
 
     def __post_init__(self) -> None:
         """Refuse unknown words and impossible numbers."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dials_truncfix.postrefine.fits import LatticeFits, join_fits, no_parameters
+from dials_truncfix.postrefine.fits import LatticeFits, join_fits
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray, Lattices
 from dials_truncfix.postrefine.minimise import GaussianPriors, minimise
 from dials_truncfix.postrefine.options import RefinementOptions
@@ -18,7 +18,14 @@ from dials_truncfix.postrefine.residuals import (
     root_weights,
 )
 from dials_truncfix.postrefine.start import start_parameters
-from dials_truncfix.postrefine.target import LOG_RS, THETA_X, THETA_Y, B, calculate
+from dials_truncfix.postrefine.target import (
+    LOG_RS,
+    N_PARAMETERS,
+    THETA_X,
+    THETA_Y,
+    B,
+    calculate,
+)
 from dials_truncfix.postrefine.uncertainties import carried, covariances
 
 #: Observations refined side by side: their arrays stay in the cache of a processor.
@@ -98,10 +105,13 @@ def _refine_block(
     lattices: Lattices, model: Model, options: RefinementOptions
 ) -> LatticeFits:
     start = start_parameters(lattices, model)
-    priors = GaussianPriors(start, options.priors.precisions())
+    centre = start.copy()
+    if lattices.strains is not None:
+        centre[:, N_PARAMETERS:] = lattices.strains.expected
+    priors = GaussianPriors(centre, options.priors.precisions(lattices.n_strains))
     task = _Task(lattices, model, options, priors)
     n = len(lattices)
-    nothing = no_parameters(n)
+    nothing = np.zeros(start.shape, dtype=bool)
     state = _State(
         parameters=start,
         free=nothing,
@@ -112,7 +122,7 @@ def _refine_block(
         converged=np.zeros(n, dtype=bool),
         n_iterations=np.zeros(n, dtype=np.int64),
     )
-    rounds = options.rounds()
+    rounds = _rounds(options, lattices.n_strains)
     for wanted in rounds:
         free = _enough_observations(lattices, wanted)
         state = replace(state, free=free, dropped=wanted & ~free)
@@ -122,10 +132,21 @@ def _refine_block(
     return _describe(task, state)
 
 
+def _rounds(options: RefinementOptions, n_strains: int) -> list[BoolArray]:
+    """Parameters of each round: cells with the last, if that turns the lattices."""
+    rounds = options.rounds()
+    with_cell = [False] * (len(rounds) - 1) + [bool(rounds[-1][THETA_X])]
+    return [
+        np.concatenate([wanted, np.full(n_strains, cell)])
+        for wanted, cell in zip(rounds, with_cell)
+    ]
+
+
 def _enough_observations(lattices: Lattices, wanted: BoolArray) -> BoolArray:
     """Which of the parameters wanted there are enough observations for."""
     free = np.repeat(wanted[None], len(lattices), axis=0)
-    for parameter in _GIVEN_UP:
+    strains = range(N_PARAMETERS, len(wanted))
+    for parameter in (*strains, *_GIVEN_UP):
         short = lattices.n_used < _FEWEST_PER_PARAMETER * free.sum(axis=1)
         free[short, parameter] = False
     return free

@@ -38,16 +38,16 @@ def covariances(
         At the minimum.
     spread : ndarray, shape (n_lattices,)
         Of the weighted residuals.
-    free : ndarray, shape (n_lattices, 5), bool
+    free : ndarray, shape (n_lattices, n_parameters), bool
         Parameters that were refined.
-    precision : ndarray, shape (5,)
+    precision : ndarray, shape (n_parameters,)
         Inverse variances of the priors.
     options : RefinementOptions
         For weights and limit.
 
     Returns
     -------
-    ndarray, shape (n_lattices, 5, 5)
+    ndarray, shape (n_lattices, n_parameters, n_parameters)
         Rows and columns of parameters that were not refined are 0.
 
     References
@@ -70,7 +70,7 @@ def covariances(
     # lattices that lost all their signal have no finite uncertainties
     with np.errstate(over="ignore", invalid="ignore"):
         inverse = (
-            np.linalg.inv(bend / scales + _SINGULAR * np.eye(N_PARAMETERS)) / scales
+            np.linalg.inv(bend / scales + _SINGULAR * np.eye(len(precision))) / scales
         )
         inverse = np.where(both, inverse, 0.0)
         return np.asarray(inverse @ noise @ inverse)
@@ -95,14 +95,17 @@ def carried(
 
     Returns
     -------
-    ndarray, shape (n_lattices, 5), bool
+    ndarray, shape (n_lattices, n_parameters), bool
         False where the observations lower the variance by less than the part
-        `least_information` of that of the prior. G always counts as carried.
+        `least_information` (of strains, `least_cell_information`) of that of the prior. G
+        always counts as carried.
     """
-    usual = choices.Priors().precisions()
+    usual = choices.Priors().precisions(lattices.n_strains)
     precision = np.where(priors.precision > 0, priors.precision, usual)
     covariance = covariances(lattices, calculated, spread, free, precision, options)
     variance = np.einsum("ljj->lj", covariance)
-    enough = variance * precision <= 1.0 - options.least_information
+    least = np.full(len(precision), options.least_information)
+    least[N_PARAMETERS:] = options.least_cell_information
+    enough = variance * precision <= 1.0 - least
     enough[:, LOG_G] = True
     return np.asarray(enough | ~free)

@@ -12,6 +12,7 @@ from scipy.spatial import transform
 
 from cctbx import crystal, miller, uctbx
 
+from dials_truncfix.postrefine.cell import CellFreedom, cell_freedom, strained
 from dials_truncfix.postrefine.geometry import beam_frames, total_rotations
 from dials_truncfix.postrefine.partiality import Model, partiality
 from dials_truncfix.simulate.structure_factors import look_up
@@ -44,6 +45,9 @@ class StillsModel:
         orientations reported are wrong, rad.
     cell_error : float
         Relative standard deviation of a common factor of the cell axes reported.
+    axis_error : float
+        Standard deviation of each strain of the cell reported that the space group allows:
+        of the relative errors of axes that are free of each other.
     g_spread : float
         Standard deviation of the logarithm of G, whose mean is 0.
     b_spread : float
@@ -72,6 +76,7 @@ class StillsModel:
     mosaicity: float = 0.0
     orientation_error: float = math.radians(0.05)
     cell_error: float = 0.0
+    axis_error: float = 0.0
     g_spread: float = 0.3
     b_spread: float = 3.0
     mean_intensity: float = 1000.0
@@ -93,6 +98,7 @@ class StillsModel:
             "mosaicity",
             "orientation_error",
             "cell_error",
+            "axis_error",
             "g_spread",
             "b_spread",
             "background",
@@ -154,6 +160,8 @@ class Sphere:
     ----------
     unit_cell : uctbx.unit_cell
         The true one.
+    freedom : CellFreedom
+        How the space group lets cells differ from it.
     miller_index : ndarray, shape (n, 3), int32
         h, k, l, systematic absences left out.
     full : ndarray, shape (n,)
@@ -163,6 +171,7 @@ class Sphere:
     """
 
     unit_cell: uctbx.unit_cell
+    freedom: CellFreedom
     miller_index: npt.NDArray[np.int32]
     full: FloatArray
     scale: float
@@ -203,6 +212,7 @@ def all_reflections(
     hkl = np.rint(indices.as_vec3_double().as_double().as_numpy_array())
     return Sphere(
         unit_cell=intensities.unit_cell(),
+        freedom=cell_freedom(intensities),
         miller_index=hkl.reshape(-1, 3).astype(np.int32),
         full=full * (mean_intensity / full.mean()),
         scale=mean_intensity / float(full.mean()),
@@ -237,7 +247,7 @@ def _draw_crystal(
     turned = total_rotations(theta[:1], theta[1:])[0]
     return _Crystal(
         # a cell that is too large has a reciprocal cell that is too small
-        reported=u @ reciprocal / stretch,
+        reported=u @ _strained(sphere, reciprocal, model, seed, number) / stretch,
         true=frame @ turned @ frame.T @ u @ reciprocal,
         parameters=np.array([g, b, theta[0], theta[1], log_rs]),
         rng=rng,
@@ -340,6 +350,17 @@ def _true_partiality(
         # a Gaussian of this standard deviation has the width of a point of radius rs
         rs = np.hypot(rs, 2.0 * math.sqrt(math.log(2.0)) * model.mosaicity * lever)
     return partiality(model.model, _excitation(hkl, crystal.true, s0), rs)
+
+
+def _strained(
+    sphere: Sphere, reciprocal: FloatArray, model: StillsModel, seed: int, number: int
+) -> FloatArray:
+    """Reciprocal axes with the errors of a cell whose axes are free of each other."""
+    # draws of their own: everything else about the crystal stays as it is without them
+    rng = np.random.default_rng([seed, number, 1])
+    amounts = model.axis_error * rng.standard_normal((1, sphere.freedom.n_strains))
+    setting = reciprocal[None]
+    return strained(setting, sphere.freedom.strains(setting), amounts)[0]
 
 
 def _excitation(
