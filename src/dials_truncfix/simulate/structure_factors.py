@@ -212,3 +212,23 @@ def look_up(intensities: miller.array, indices: flex.miller_index) -> np.ndarray
         pairs.column(0).as_numpy_array()
     ]
     return result
+
+
+def known_intensities(
+    intensities: miller.array, indices: flex.miller_index
+) -> np.ndarray:
+    """F² of any reflections by symmetry; NaN for what the array does not hold.
+
+    Parameters
+    ----------
+    intensities, indices
+        As for `look_up`.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        F².
+    """
+    present = intensities.customized_copy(data=flex.double(intensities.size(), 1.0))
+    known = look_up(present, indices) > 0
+    return np.where(known, look_up(intensities, indices), np.nan)
