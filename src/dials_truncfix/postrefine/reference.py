@@ -2,49 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cctbx.array_family import flex
+from cctbx import miller
 
 from dials_truncfix.compare.observations import flex_indices
 from dials_truncfix.postrefine.gather import DataSet
+from dials_truncfix.postrefine.observations import LatticeSource
 from dials_truncfix.postrefine.references import ExternalReference
-from dials_truncfix.simulate.structure_factors import look_up, read_intensities
+from dials_truncfix.simulate.structure_factors import (
+    known_intensities,
+    read_intensities,
+)
 
 #: Cells of a reference that differ by more are of another crystal form.
 _CELL_TOLERANCE = 0.05
 
 
-def read_reference(path: Path, label: str | None, data: DataSet) -> ExternalReference:
+@dataclass(frozen=True)
+class ReferenceFile:
+    """Where reference intensities come from.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        MTZ or mmCIF file with intensities or amplitudes, or coordinates (PDB, mmCIF).
+    label : str or None
+        Column of reflections; the first that will do if None.
+    scattering : {'electron', 'xray'} or None
+        Scattering factors of atoms; those of the beam if None.
+    solvent : bool
+        Whether coordinates are surrounded by a bulk solvent.
+    """
+
+    path: Path
+    label: str | None = None
+    scattering: str | None = None
+    solvent: bool = False
+
+
+def read_reference(file: ReferenceFile, data: DataSet) -> miller.array:
     """Read the reference intensities of a data set.
 
     Parameters
     ----------
-    path : pathlib.Path
-        MTZ file with intensities or amplitudes, or coordinates (PDB, mmCIF).
-    label : str or None
-        Column of the MTZ file.
+    file : ReferenceFile
+        Where.
     data : DataSet
-        For its reflections, symmetry and radiation.
+        For its resolution, symmetry and radiation.
 
     Returns
     -------
-    ExternalReference
-        Without uncertainties.
+    cctbx.miller.array
+        F² of unique reflections, on any scale.
 
     Raises
     ------
     ValueError
         If the file cannot be read, or is of another crystal form.
     """
-    observations = data.observations
+    path = file.path
     intensities = read_intensities(
         path,
-        float(observations.d.min()) * (1 - 1e-6),
-        label,
-        scattering="electron" if data.electrons else "xray",
+        float(data.observations.d.min()) * (1 - 1e-6),
+        file.label,
+        scattering=file.scattering or ("electron" if data.electrons else "xray"),
+        solvent=file.solvent,
     )
     ours = data.symmetry.space_group().build_derived_laue_group()
     if intensities.space_group().build_derived_laue_group() != ours:
@@ -61,16 +87,31 @@ def read_reference(path: Path, label: str | None, data: DataSet) -> ExternalRefe
             f"{path}: its cell {_cell(theirs)} is not that of the lattices, "
             f"{_cell(cell)}: give a reference of the same crystal form"
         )
-    indices = flex_indices(observations.unique)
-    present = intensities.customized_copy(data=flex.double(intensities.size(), 1.0))
-    known = look_up(present, indices) > 0
-    if not np.any(known):
+    return intensities
+
+
+def as_reference(
+    file: ReferenceFile, intensities: miller.array, observations: LatticeSource
+) -> ExternalReference:
+    """Find the reference of every unique reflection of the observations.
+
+    Returns
+    -------
+    ExternalReference
+        Without uncertainties.
+
+    Raises
+    ------
+    ValueError
+        If none of the reflections observed has one.
+    """
+    values = known_intensities(intensities, flex_indices(observations.unique))
+    if not np.any(np.isfinite(values)):
         d = observations.d
         raise ValueError(
-            f"{path}: it holds none of the reflections observed: give a reference that "
+            f"{file.path}: it holds none of the reflections observed: give a reference that "
             f"reaches from {d.max():.1f} to {d.min():.1f} Å"
         )
-    values = np.where(known, look_up(intensities, indices), np.nan)
     return ExternalReference(values, np.zeros(len(values)))
 
 

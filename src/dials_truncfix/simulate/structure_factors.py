@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,16 @@ from cctbx import crystal, miller
 from cctbx.array_family import flex
 from iotbx.reflection_file_reader import any_reflection_file
 
-COORDINATE_SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
+#: mmCIF files hold coordinates or reflections: their contents tell.
+_CIF_SUFFIXES = (".cif", ".mmcif")
+COORDINATE_SUFFIXES = (".pdb", ".ent", *_CIF_SUFFIXES)
 REFLECTION_SUFFIXES = (".mtz",)
 #: cctbx's names of tables of scattering factors.
 _TABLES = {"electron": "electron", "xray": "n_gaussian"}
+#: Scattering of the mean bulk solvent in the units of these (e⁻/Å³, Å⁻²) and its B, Å²: the
+#: usual values for X-rays, and for electrons that of as much water.
+_SOLVENT_SCALE = {"electron": 0.105, "xray": 0.35}
+_SOLVENT_B = 46.0
 #: Unique reflections that take a minute and a few gigabytes.
 MOST_REFLECTIONS = 10_000_000
 
@@ -89,41 +96,48 @@ def read_intensities(
     label: str | None = None,
     b_extra: float = 0.0,
     scattering: str = "electron",
+    solvent: bool = False,
 ) -> miller.array:
     """Read or compute squared structure factors.
 
     Parameters
     ----------
     path : pathlib.Path
-        MTZ file with amplitudes, intensities or structure factors, or coordinates
-        (PDB, mmCIF).
+        MTZ or mmCIF file with amplitudes, intensities or structure factors, or
+        coordinates (PDB, mmCIF).
     d_min : float
         Resolution limit, Å.
     label : str, optional
-        Column of the MTZ file; the first that will do if not given.
+        Column of reflections; the first that will do if not given.
     b_extra : float
         Further temperature factor, Å².
     scattering : {'electron', 'xray'}
         Scattering factors of atoms.
+    solvent : bool
+        Whether to fill the space between atoms with a bulk solvent of usual density.
 
     Returns
     -------
     cctbx.miller.array
-        F², with the cell and space group of the file. From coordinates: of the atoms
-        only, without bulk solvent.
+        F², with the cell and space group of the file.
 
     Raises
     ------
     ValueError
         If the file is not readable or holds nothing of the kind.
+
+    References
+    ----------
+    Fokine, A. & Urzhumtsev, A. (2002). Acta Cryst. D58, 1387-1392 (bulk solvent).
+    https://doi.org/10.1107/S0907444902010284
     """
     suffix = path.suffix.lower()
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    if suffix in REFLECTION_SUFFIXES:
+    if suffix in REFLECTION_SUFFIXES or _is_reflection_cif(path):
         intensities = _from_reflection_file(path, label)
     elif suffix in COORDINATE_SUFFIXES:
-        intensities = _from_coordinates(path, d_min, _TABLES[scattering])
+        intensities = _from_coordinates(path, d_min, scattering, solvent)
     else:
         known = ", ".join(REFLECTION_SUFFIXES + COORDINATE_SUFFIXES)
         raise ValueError(f"{path}: expected one of {known}")
@@ -134,12 +148,19 @@ def read_intensities(
     return intensities.customized_copy(data=intensities.data() * damping)
 
 
+def _is_reflection_cif(path: Path) -> bool:
+    if path.suffix.lower() not in _CIF_SUFFIXES:
+        return False
+    return re.search(rb"^\s*_refln[._]", path.read_bytes(), re.MULTILINE) is not None
+
+
 def _from_reflection_file(path: Path, label: str | None) -> miller.array:
     try:
         reader = any_reflection_file(str(path))
         arrays = reader.as_miller_arrays() if reader.file_type() is not None else []
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"{path}: damaged, or not an MTZ file ({error})") from None
+        kind = "mmCIF" if path.suffix.lower() in _CIF_SUFFIXES else "MTZ"
+        raise ValueError(f"{path}: damaged, or not an {kind} file ({error})") from None
     if not arrays:
         raise ValueError(f"{path}: not an MTZ file, or one without columns")
     usable = [a for a in arrays if _is_amplitude_or_intensity(a)]
@@ -150,6 +171,8 @@ def _from_reflection_file(path: Path, label: str | None) -> miller.array:
         wanted = f"column {label}" if label else "no amplitudes or intensities"
         raise ValueError(f"{path}: {wanted} not usable among {labels}")
     chosen = usable[0]
+    if chosen.unit_cell() is None or chosen.space_group() is None:
+        raise ValueError(f"{path}: reflections without a unit cell or space group")
     if chosen.is_complex_array():
         chosen = chosen.amplitudes()
     # Friedel mates are equivalents here, also where the file keeps them apart
@@ -169,7 +192,9 @@ def _is_amplitude_or_intensity(array: Any) -> bool:
     )
 
 
-def _from_coordinates(path: Path, d_min: float, table: str) -> miller.array:
+def _from_coordinates(
+    path: Path, d_min: float, scattering: str, solvent: bool
+) -> miller.array:
     try:
         coordinates = iotbx.pdb.input(str(path))
         symmetry = coordinates.crystal_symmetry()
@@ -184,9 +209,22 @@ def _from_coordinates(path: Path, d_min: float, table: str) -> miller.array:
     if structure.scatterers().size() == 0:
         raise ValueError(f"{path}: no atoms")
     _refuse_too_many(structure, d_min)
-    structure.scattering_type_registry(table=table, d_min=d_min)
+    structure.scattering_type_registry(table=_TABLES[scattering], d_min=d_min)
     f_calc = structure.structure_factors(d_min=d_min, anomalous_flag=False).f_calc()
+    if solvent:
+        f_calc = _with_solvent(f_calc, structure, _SOLVENT_SCALE[scattering])
     return f_calc.as_intensity_array()
+
+
+def _with_solvent(f_calc: miller.array, structure: Any, scale: float) -> miller.array:
+    """Add the structure factors of a flat solvent around the atoms."""
+    # slow to load, and needed for this alone
+    from mmtbx import masks
+
+    f_mask = masks.manager(miller_array=f_calc, xray_structure=structure)
+    f_mask = f_mask.shell_f_masks()[0]
+    smear = scale * flex.exp(-0.25 * _SOLVENT_B * f_calc.d_star_sq().data())
+    return f_calc.customized_copy(data=f_calc.data() + smear * f_mask.data())
 
 
 def look_up(intensities: miller.array, indices: flex.miller_index) -> np.ndarray:
