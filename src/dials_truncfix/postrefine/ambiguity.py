@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from cctbx import crystal, sgtbx
 from dials_truncfix.compare.merging import group_equivalents
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray
 from dials_truncfix.postrefine.normalised import ShellMeans, deviations, shell_means
-from dials_truncfix.postrefine.observations import ObservationBlock
+from dials_truncfix.postrefine.observations import LatticeSource, ObservationBlock
 from dials_truncfix.postrefine.rejection import lacks_freedom
 
 #: Lattices tell operators apart if half of them do by so many standard deviations; signs
@@ -28,6 +29,8 @@ _TELLING = 3.0
 #: Part of the lattices that may be indexed unlike the others: rejection deals with them.
 _TOLERATED = 0.05
 _MOST_ITERATIONS = 50
+#: Lattices that are compared: runs of so many, and so many runs at most.
+_RUN, _MOST_RUNS = 20, 40
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,25 @@ def _name(matrix: FloatArray) -> str:
     # halves and thirds occur in centred cells
     numerators = np.rint(12 * matrix.T).astype(int).ravel().tolist()
     return str(sgtbx.rot_mx(numerators, 12).as_hkl())
+
+
+def sample(observations: LatticeSource) -> ObservationBlock:
+    """Take some hundred lattices, in runs that are spread evenly over all."""
+    n = observations.n_lattices
+    starts = np.unique(np.linspace(0, max(n - _RUN, 0), _MOST_RUNS).astype(int))
+    starts = starts if n > _RUN * _MOST_RUNS else np.arange(0, n, _RUN)
+    blocks = [
+        observations.block(slice(first, min(first + _RUN, n)))
+        for first in starts.tolist()
+    ]
+    sizes = np.concatenate([np.diff(block.offsets) for block in blocks])
+
+    def joined(name: str) -> npt.NDArray[np.generic]:
+        return np.concatenate([getattr(block, name) for block in blocks])
+
+    names = ("miller_index", "group", "intensity", "variance", "setting", "s0")
+    arrays: dict[str, Any] = {name: joined(name) for name in names}
+    return ObservationBlock(**arrays, offsets=np.concatenate([[0], np.cumsum(sizes)]))
 
 
 @dataclass(frozen=True)

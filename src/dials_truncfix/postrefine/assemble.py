@@ -58,8 +58,8 @@ def refined_settings(
     ----------
     setting, s0
         As for `reciprocal_points`.
-    parameters : ndarray, shape (n_lattices, 5)
-        log G, B, θx, θy, log rs.
+    parameters : ndarray, shape (n_lattices, n_parameters)
+        log G, B, θx, θy, log rs. What follows does not turn lattices.
 
     Returns
     -------

@@ -24,7 +24,7 @@ from dials_truncfix.postrefine.references import Reference
 from dials_truncfix.postrefine.refine import refine_lattices
 from dials_truncfix.postrefine.rejection import Verdict, judge
 from dials_truncfix.postrefine.start import start_parameters
-from dials_truncfix.postrefine.target import LOG_G, N_PARAMETERS, calculate
+from dials_truncfix.postrefine.target import LOG_G, calculate
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def start_block(task: BlockTask) -> tuple[Scaled, HalfSums]:
     )
     parameters = start_parameters(lattices, task.model)
     parameters[:, LOG_G] = 0.0
-    nothing = np.zeros((len(parameters), N_PARAMETERS, N_PARAMETERS))
+    nothing = np.zeros((*parameters.shape, parameters.shape[1]))
     scaled = scale_block(
         observations,
         _full_equivalents(
@@ -168,7 +168,7 @@ def _full_equivalents(
     with np.errstate(divide="ignore", invalid="ignore"):
         slopes = calculated.jacobian / calculated.scale
     doubt = np.zeros(len(row))
-    for j in range(N_PARAMETERS):
+    for j in range(len(slopes)):
         for k in range(j + 1):
             part = covariance[row, j, k] * slopes[j] * slopes[k]
             doubt += part if j == k else 2.0 * part

@@ -71,6 +71,9 @@ class DataSet:
         Lattices whose cell differs too much from the median.
     corrections : tuple of str
         What intensities were corrected for.
+    reindexed : list of str or None
+        New indices of each experiment in terms of those given, where an ambiguity was
+        resolved.
     """
 
     observations: LatticeSource
@@ -84,6 +87,7 @@ class DataSet:
     left_out: dict[str, int]
     deviant: BoolArray
     corrections: tuple[str, ...]
+    reindexed: list[str] | None = None
 
     @property
     def n_experiments(self) -> int:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.postrefine.assemble import reciprocal_points
+from dials_truncfix.postrefine.assemble import reciprocal_points, refined_settings
 from dials_truncfix.postrefine.columns import Column
 from dials_truncfix.postrefine.geometry import wedge_beams
 from dials_truncfix.postrefine.lattices import (
@@ -102,6 +102,16 @@ class ObservationBlock:
 
     def _wedges(self) -> Wedges:
         return Wedges(wedge_beams(self.s0, self.sweep[:, :3]), self.sweep[:, 3])
+
+    def refined_settings(self, parameters: FloatArray) -> FloatArray:
+        """Rotate the settings of the lattices, shape (n_lattices, 3, 3).
+
+        Parameters
+        ----------
+        parameters : ndarray, shape (n_lattices, n_parameters)
+            Refined.
+        """
+        return refined_settings(self.setting, self.s0, parameters)
 
 
 class LatticeSource(Protocol):

@@ -13,9 +13,9 @@ from dxtbx import flumpy
 from dxtbx.model import ExperimentList
 
 from dials_truncfix.compare.files import Integrated
-from dials_truncfix.postrefine.assemble import refined_settings
 from dials_truncfix.postrefine.block import full_equivalents
 from dials_truncfix.postrefine.fits import LatticeFits
+from dials_truncfix.postrefine.free_cells import FreeCellBlock
 from dials_truncfix.postrefine.gather import DataSet, Piece
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray
 from dials_truncfix.postrefine.merging import Scaled
@@ -201,23 +201,27 @@ def refined_experiments(given: Integrated, result: PieceResult) -> ExperimentLis
     Returns
     -------
     dxtbx.model.ExperimentList
-        Models are shared as they were, except for the crystals.
+        Models are shared as they were, except for the crystals, which are turned, and
+        have other cells with standard uncertainties where these were refined.
     """
     observations = result.observations
-    settings = refined_settings(
-        observations.setting, observations.s0, result.fits.parameters
-    )
+    settings = observations.refined_settings(result.fits.parameters)
+    uncertainties = None
+    if isinstance(observations, FreeCellBlock):
+        _, uncertainties = observations.refined_cells(result.fits)
     experiments = ExperimentList()
     for lattice in np.flatnonzero(result.accepted).tolist():
         experiment = given.experiments[int(result.experiment[lattice])]
         crystal = experiment.crystal
-        # the cell is not refined: only U changes
-        u = (
-            middle_rotation(experiment).T
-            @ settings[lattice]
-            @ np.linalg.inv(np.reshape(crystal.get_B(), (3, 3)))
-        )
-        crystal.set_U(tuple(u.ravel()))
+        a = middle_rotation(experiment).T @ settings[lattice]
+        if uncertainties is None:
+            # the cell is not refined: only U changes
+            u = a @ np.linalg.inv(np.reshape(crystal.get_B(), (3, 3)))
+            crystal.set_U(tuple(u.ravel()))
+        else:
+            crystal.set_A(tuple(a.ravel()))
+            if np.all(np.isfinite(uncertainties[lattice])):
+                crystal.set_cell_parameter_sd(tuple(uncertainties[lattice]))
         experiment.identifier = result.identifiers[lattice]
         experiments.append(experiment)
     return experiments

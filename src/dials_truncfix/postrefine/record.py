@@ -12,6 +12,7 @@ import numpy as np
 
 from dials_truncfix.postrefine.figures import Shell
 from dials_truncfix.postrefine.fits import LatticeFit
+from dials_truncfix.postrefine.free_cells import FreeCells
 from dials_truncfix.postrefine.gather import DataSet
 from dials_truncfix.postrefine.outcome import Outcome
 from dials_truncfix.postrefine.profiles import Profiles
@@ -33,11 +34,22 @@ def lattice_records(data: DataSet, outcome: Outcome) -> Iterator[dict[str, Any]]
     ------
     dict
         In the order of the experiments; angles in degrees, B the conventional Wilson factor
-        of intensities (Å²), rs in Å⁻¹.
+        of intensities (Å²), rs in Å⁻¹. Cells (Å and degrees) where they were refined, and
+        new indices in terms of the old where an ambiguity was resolved.
     """
     position = {int(e): i for i, e in enumerate(data.lattice_experiment)}
+    cells = None
+    if isinstance(data.observations, FreeCells):
+        cells = data.observations.refined_cells(outcome.fits)
     for number in range(data.n_experiments):
-        yield _lattice(data, outcome, number, position.get(number))
+        lattice = position.get(number)
+        record = _lattice(data, outcome, number, lattice)
+        if cells is not None:
+            for name, values in zip(("unit_cell", "unit_cell_sd"), cells):
+                record[name] = None if lattice is None else values[lattice].tolist()
+        if data.reindexed is not None:
+            record["reindexed"] = data.reindexed[number]
+        yield record
 
 
 def _lattice(

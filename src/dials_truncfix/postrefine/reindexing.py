@@ -5,19 +5,25 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cctbx import miller
 from dxtbx import flumpy
+from dxtbx.model import Experiment, ExperimentList
 
 from dials_truncfix.compare.files import Integrated
 from dials_truncfix.compare.observations import flex_indices
 from dials_truncfix.postrefine.ambiguity import Reindexing
+from dials_truncfix.postrefine.gather import DataSet, Piece
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray
 from dials_truncfix.postrefine.normalised import ShellMeans, deviations, means_of
-from dials_truncfix.postrefine.observations import ObservationBlock
+from dials_truncfix.postrefine.observations import (
+    LatticeSource,
+    ObservationBlock,
+    cut,
+)
 from dials_truncfix.postrefine.residuals import correlation
 from dials_truncfix.simulate.structure_factors import known_intensities
 
@@ -26,6 +32,8 @@ from dials_truncfix.simulate.structure_factors import known_intensities
 _CLEAR = 3.0
 #: Reference intensities over their mean are cut here, as deviations of observations are.
 _LARGEST_RATIO = 4.0
+#: Observations that are looked up at a time.
+_BLOCK = 100_000
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,23 @@ def preferences(
     return Preference(np.array(coefficients), np.min(numbers, axis=0).astype(np.int64))
 
 
+def all_preferences(
+    observations: LatticeSource,
+    intensities: miller.array,
+    operators: Sequence[Reindexing],
+) -> Preference:
+    """The same for all lattices of a run, block by block."""
+    parts = []
+    for lattices in cut(observations.offsets, _BLOCK):
+        block = observations.block(lattices)
+        d = observations.d[block.group]
+        parts.append(preferences(block, d, intensities, operators))
+    return Preference(
+        np.concatenate([part.correlation for part in parts], axis=1),
+        np.concatenate([part.n_known for part in parts]),
+    )
+
+
 def _ratios(
     block: ObservationBlock,
     d: FloatArray,
@@ -108,42 +133,83 @@ def _ratios(
     return np.minimum(ratio, _LARGEST_RATIO)
 
 
-def reindexed_files(
-    loaded: Sequence[Integrated],
-    operators: Sequence[Reindexing],
-    choice: IntArray,
-) -> list[Integrated]:
-    """Give lattices other indices, and the crystal models that belong to them.
+@dataclass(frozen=True)
+class ReindexedPiece:
+    """Reflections with their experiments, some of them with other indices.
 
-    Parameters
+    Attributes
     ----------
-    loaded : sequence of Integrated
-        Files as they were read; their tables and experiments are changed.
+    piece : Piece
+        As it was given.
     operators : sequence of Reindexing
         What to choose from.
     choice : ndarray, shape (n_experiments,), int
-        Operator of each experiment of all files, in their order.
-
-    Returns
-    -------
-    list of Integrated
-        A h is the same as before for every reflection.
+        Operator of each experiment of the piece.
     """
-    matrices = np.array([operator.matrix for operator in operators])
-    first = 0
-    for given in loaded:
-        mine = choice[first : first + len(given.experiments)]
-        first += len(given.experiments)
-        for number in np.flatnonzero(mine).tolist():
-            experiment = given.experiments[number]
-            crystal = copy.deepcopy(experiment.crystal)
-            a = np.reshape(crystal.get_A(), (3, 3))
-            crystal.set_A(tuple((a @ np.linalg.inv(matrices[mine[number]])).ravel()))
-            experiment.crystal = crystal
+
+    piece: Piece
+    operators: Sequence[Reindexing]
+    choice: IntArray
+
+    def load(self) -> Integrated:
+        """Read it and change its indices.
+
+        Returns
+        -------
+        Integrated
+            A h of every reflection is what it was.
+        """
+        given = self.piece.load()
+        matrices = np.array([operator.matrix for operator in self.operators])
         place = given.positions()
-        hkl = flumpy.to_numpy(given.table["miller_index"].as_vec3_double())
         # without an experiment there is no operator
-        each = np.where(place >= 0, mine[place], 0)
+        each = np.where(place >= 0, self.choice[place], 0)
+        hkl = flumpy.to_numpy(given.table["miller_index"].as_vec3_double())
         changed = np.rint(np.einsum("nij,nj->ni", matrices[each], hkl))
-        given.table["miller_index"] = flex_indices(changed.astype(np.int64))
-    return list(loaded)
+        table = given.table.copy()
+        table["miller_index"] = flex_indices(changed.astype(np.int64))
+        experiments = ExperimentList(
+            [
+                _reindexed(experiment, matrices[number])
+                for experiment, number in zip(given.experiments, self.choice.tolist())
+            ]
+        )
+        return replace(given, table=table, experiments=experiments)
+
+
+def _reindexed(experiment: Experiment, matrix: FloatArray) -> Experiment:
+    # crystals may be shared, and what is in memory may be read again
+    crystal = copy.deepcopy(experiment.crystal)
+    a = np.reshape(crystal.get_A(), (3, 3)) @ np.linalg.inv(matrix)
+    crystal.set_A(tuple(a.ravel()))
+    return Experiment(
+        beam=experiment.beam,
+        detector=experiment.detector,
+        goniometer=experiment.goniometer,
+        scan=experiment.scan,
+        crystal=crystal,
+        profile=experiment.profile,
+        imageset=experiment.imageset,
+        identifier=experiment.identifier,
+    )
+
+
+def reindexed_pieces(
+    data: DataSet, operators: Sequence[Reindexing], choice: IntArray
+) -> list[Piece]:
+    """Pieces of a data set with other indices.
+
+    Parameters
+    ----------
+    data : DataSet
+        What was read.
+    operators : sequence of Reindexing
+        What to choose from.
+    choice : ndarray, shape (n_experiments,), int
+        Operator of each experiment.
+    """
+    ends = data.piece_ends.tolist()
+    return [
+        ReindexedPiece(piece, operators, choice[first:last])
+        for piece, first, last in zip(data.pieces, ends, ends[1:])
+    ]

@@ -13,6 +13,7 @@ from dials_truncfix.postrefine.false_predictions import (
     far_predictions,
 )
 from dials_truncfix.postrefine.figures import Shell
+from dials_truncfix.postrefine.free_cells import FreeCells
 from dials_truncfix.postrefine.gather import DataSet
 from dials_truncfix.postrefine.lattices import FloatArray
 from dials_truncfix.postrefine.outcome import Outcome
@@ -21,6 +22,7 @@ from dials_truncfix.postrefine.record import B_CONVENTION, verdict_counts
 from dials_truncfix.postrefine.target import (
     LOG_G,
     LOG_RS,
+    N_PARAMETERS,
     PARAMETER_NAMES,
     THETA_X,
     THETA_Y,
@@ -120,6 +122,27 @@ def parameter_table(outcome: Outcome) -> Table:
     return Table("Parameters of the accepted lattices", header, rows)
 
 
+_CELL_NAMES = ("a (Å)", "b (Å)", "c (Å)", "α (°)", "β (°)", "γ (°)")
+
+
+def cell_table(data: DataSet, outcome: Outcome) -> Table:
+    """Percentiles of refined cells of accepted lattices, and of their uncertainties."""
+    header = ["", "5 %", "Median", "95 %", "Median s.u."]
+    accepted = outcome.accepted
+    if not isinstance(data.observations, FreeCells) or not accepted.any():
+        return Table("", header, [])
+    values, sd = data.observations.refined_cells(outcome.fits)
+    rows = []
+    for name, value, uncertainty in zip(
+        _CELL_NAMES, values[accepted].T, sd[accepted].T
+    ):
+        known = uncertainty[np.isfinite(uncertainty)]
+        percentiles = (_text(q, 3) for q in np.percentile(value, [5, 50, 95]))
+        typical = _text(float(np.median(known))) if len(known) else "-"
+        rows.append([name, *percentiles, typical])
+    return Table("Cells of the accepted lattices", header, rows)
+
+
 def error_table(outcome: Outcome) -> Table:
     """How far full intensities deviate from the mean of other lattices, by intensity."""
     return Table(
@@ -194,11 +217,13 @@ def findings(
         result.append(f"Reflections left out: {listed}.")
     far = None if binned is None else far_predictions(binned.by_excitation_error)
     result += choice_in_words(outcome.held_out, outcome.model, far)
-    dropped = outcome.fits.dropped[accepted].sum(axis=0)
+    dropped = outcome.fits.dropped[accepted]
     if dropped.any():
+        cell = np.any(dropped[:, N_PARAMETERS:], axis=1)
+        counts = [*dropped[:, :N_PARAMETERS].sum(axis=0), cell.sum()]
         listed = ", ".join(
             f"{name} of {count} lattices"
-            for name, count in zip(PARAMETER_NAMES, dropped)
+            for name, count in zip((*PARAMETER_NAMES, "all of the cell"), counts)
             if count
         )
         result.append(
