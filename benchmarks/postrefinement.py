@@ -46,7 +46,11 @@ from dials_truncfix.postrefine.observations import Observations
 from dials_truncfix.postrefine.options import NO_PRIORS, RefinementOptions
 from dials_truncfix.postrefine.outcome import Outcome
 from dials_truncfix.postrefine.partiality import Model
-from dials_truncfix.postrefine.reference import read_reference
+from dials_truncfix.postrefine.reference import (
+    ReferenceFile,
+    as_reference,
+    read_reference,
+)
 from dials_truncfix.postrefine.refine import refine_lattices
 from dials_truncfix.postrefine.rejection import RejectionLimits, Verdict
 from dials_truncfix.postrefine.tables import InputOptions
@@ -466,7 +470,8 @@ def real(folder: Path) -> None:
     path = stills / "lcls_lysozyme_300" / "indexed.refl"
     if path.is_file():
         data = load_data_set(load_integrated([path], []), InputOptions())
-        reference = read_reference(path.with_name("reference_hewl.mtz"), None, data)
+        file = ReferenceFile(path.with_name("reference_hewl.mtz"))
+        reference = as_reference(file, read_reference(file, data), data.observations)
         rows = []
         for protocol in ("scale", "rs", "rs_hybrid", "all"):
             options = CycleOptions(

@@ -10,7 +10,10 @@ import numpy as np
 from cctbx import crystal
 
 from dials_truncfix.postrefine.assemble import reciprocal_points
+from dials_truncfix.postrefine.cell import cell_freedom
+from dials_truncfix.postrefine.free_cells import FreeCells
 from dials_truncfix.postrefine.lattices import Lattices
+from dials_truncfix.postrefine.observations import Observations
 from dials_truncfix.simulate.stills import (
     Sphere,
     StillsModel,
@@ -41,6 +44,28 @@ def stills_model(wavelength=XRAYS, error=0.05, direction=(0, 0, -1), **changes):
 def sphere(d_min=3.0, mean_intensity=1000.0) -> Sphere:
     intensities = wilson_intensities(LYSOZYME, d_min, 15.0, 1)
     return all_reflections(intensities, d_min, mean_intensity)
+
+
+def with_free_cells(stills, model: StillsModel, symmetry=LYSOZYME) -> Lattices:
+    """Lattices with their true reference, whose cells may change."""
+
+    def joined(name):
+        return np.concatenate([getattr(still, name) for still in stills])
+
+    n = len(joined("intensity"))
+    observations = Observations(
+        miller_index=joined("miller_index"),
+        group=np.zeros(n, dtype=np.int64),
+        intensity=joined("intensity"),
+        variance=joined("variance"),
+        offsets=np.cumsum([0, *(len(still.intensity) for still in stills)]),
+        setting=np.array([still.setting for still in stills]),
+        s0=np.tile(model.s0, (len(stills), 1)),
+        unique=np.zeros((1, 3), dtype=np.int64),
+        d=np.ones(1),
+    )
+    block = FreeCells(observations, cell_freedom(symmetry)).block(slice(0, len(stills)))
+    return block.lattices(joined("full"), np.zeros(n), np.ones(n, dtype=bool))
 
 
 def simulated(model: StillsModel, seed=1):

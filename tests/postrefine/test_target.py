@@ -5,10 +5,21 @@ import math
 import numpy as np
 import pytest
 
+from cctbx import crystal
+
 from dials_truncfix.postrefine.lattices import join
 from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.postrefine.target import LOG_G, LOG_RS, B, calculate
-from simulated_lattices import ELECTRONS, XRAYS, simulated, stills_model
+from dials_truncfix.simulate.stills import all_reflections, simulate_stills
+from dials_truncfix.simulate.structure_factors import wilson_intensities
+from simulated_lattices import (
+    ELECTRONS,
+    LYSOZYME,
+    XRAYS,
+    simulated,
+    stills_model,
+    with_free_cells,
+)
 
 
 @pytest.mark.parametrize("wavelength", [XRAYS, ELECTRONS])
@@ -20,6 +31,42 @@ def test_jacobian_equals_central_differences(model, wavelength):
     x[:, LOG_RS] = math.log(5e-3)
     jacobian = calculate(lattices, x, model).jacobian
     steps = [1e-5, 1e-4, 1e-6, 1e-6, 1e-5]
+    for parameter, step in enumerate(steps):
+        plus, minus = x.copy(), x.copy()
+        plus[:, parameter] += step
+        minus[:, parameter] -= step
+        numeric = (
+            calculate(lattices, plus, model).intensity
+            - calculate(lattices, minus, model).intensity
+        ) / (2 * step)
+        largest = np.abs(numeric).max()
+        assert largest > 0
+        np.testing.assert_allclose(jacobian[parameter], numeric, atol=1e-6 * largest)
+
+
+@pytest.mark.parametrize("wavelength", [XRAYS, ELECTRONS])
+@pytest.mark.parametrize("model", Model)
+@pytest.mark.parametrize(
+    "form",
+    [
+        LYSOZYME,
+        crystal.symmetry((50, 60, 70, 80, 95, 100), "P1"),
+        crystal.symmetry((70, 50, 60, 90, 105, 90), "C2"),
+    ],
+)
+def test_derivatives_by_strains_equal_central_differences(model, wavelength, form):
+    """Every parameter of strained lattices, to 10⁻⁶ of its largest derivative."""
+    stills_of = stills_model(wavelength, n_lattices=3, b_spread=5.0)
+    sphere = all_reflections(wilson_intensities(form, 3.0, 15.0, 1), 3.0, 1000.0)
+    stills = list(simulate_stills(sphere, stills_of, 1))
+    lattices = with_free_cells(stills, stills_of, form)
+    rng = np.random.default_rng(0)
+    strains = rng.normal(0, 1e-3, (3, lattices.n_strains))
+    x = np.concatenate([[still.parameters for still in stills], strains], axis=1)
+    x[:, LOG_RS] = math.log(8e-3)
+    jacobian = calculate(lattices, x, model).jacobian
+    assert len(jacobian) == 5 + lattices.n_strains
+    steps = [1e-5, 1e-4, 1e-6, 1e-6, 1e-5] + lattices.n_strains * [1e-6]
     for parameter, step in enumerate(steps):
         plus, minus = x.copy(), x.copy()
         plus[:, parameter] += step

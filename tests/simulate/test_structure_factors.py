@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cctbx import crystal, miller
+from cctbx import adptbx, crystal, miller, xray
 from dials.array_family import flex
+from iotbx.cif import miller_arrays_as_cif_block
 
 from dials_truncfix.simulate.structure_factors import (
     look_up,
@@ -108,6 +109,60 @@ def test_coordinates_scatter_electrons(tmp_path):
     ratio = damped.data().as_numpy_array() / intensities.data().as_numpy_array()
     expected = np.exp(-15.0 * intensities.d_star_sq().data().as_numpy_array())
     assert np.allclose(ratio, expected)
+
+
+@pytest.mark.parametrize("kind", ["amplitude", "intensity"])
+def test_mmcif_files_hold_reflections_too(tmp_path, symmetry, kind):
+    intensities = wilson_intensities(symmetry, 6.0, 20.0, 1)
+    stored = intensities.customized_copy(
+        sigmas=flex.double(intensities.size(), 1.0)
+    ).set_observation_type_xray_intensity()
+    if kind == "amplitude":
+        stored = stored.as_amplitude_array()
+    block = miller_arrays_as_cif_block(stored, array_type="meas", format="mmcif")
+    path = tmp_path / "reflections.cif"
+    path.write_text(f"data_x\n{block.cif_block}")
+    read = read_intensities(path, 6.0)
+    expected = look_up(intensities, read.indices())
+    assert read.size() == intensities.size()
+    # values are written with six digits at most
+    assert np.allclose(read.data().as_numpy_array(), expected, rtol=1e-3, atol=1e-3)
+    without = "\n".join(
+        line for line in path.read_text().splitlines() if not line.startswith("_cell.")
+    )
+    path.write_text(without)
+    with pytest.raises(ValueError, match="reflections.cif"):
+        read_intensities(path, 6.0)
+
+
+@pytest.mark.parametrize("scattering", ["electron", "xray"])
+def test_bulk_solvent_lowers_the_contrast_at_low_resolution(tmp_path, scattering):
+    """Atoms in solvent scatter less at low angles, and as before at high ones."""
+    symmetry = crystal.symmetry((30, 30, 30, 90, 90, 90), "P213")
+    rng = np.random.default_rng(0)
+    sites = flex.vec3_double(rng.uniform(0.05, 0.3, (60, 3)).tolist())
+    structure = xray.structure(
+        crystal_symmetry=symmetry,
+        scatterers=flex.xray_scatterer(
+            [
+                xray.scatterer(
+                    "C", site=site, u=adptbx.b_as_u(15.0), scattering_type="C"
+                )
+                for site in sites
+            ]
+        ),
+    )
+    path = tmp_path / "model.pdb"
+    path.write_text(structure.as_pdb_file())
+    dry, wet = (
+        read_intensities(path, 1.6, scattering=scattering, solvent=solvent)
+        for solvent in (False, True)
+    )
+    d = dry.d_spacings().data().as_numpy_array()
+    a, b = dry.data().as_numpy_array(), wet.data().as_numpy_array()
+    assert b[d > 10].sum() < 0.8 * a[d > 10].sum()
+    high = d < 1.8
+    assert np.abs(b - a)[high].sum() < 0.01 * a[high].sum()
 
 
 def test_real_electron_diffraction_data(shared_data):

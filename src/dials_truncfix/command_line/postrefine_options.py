@@ -42,6 +42,7 @@ def cycle_options(params: Any) -> CycleOptions:
                 b_sd=_or_infinite(priors.b),
                 theta_sd=math.radians(_or_infinite(priors.theta)),
                 log_rs_sd=_or_infinite(priors.log_rs),
+                cell_sd=_or_infinite(priors.cell),
             ),
         ),
         limits=RejectionLimits(

@@ -76,15 +76,47 @@ stream
             "corrected for polarisation."
 }
 
+refine_cell = False
+  .type = bool
+  .help = "Also refine the cell of each lattice, as far as the space group leaves it free,"
+          "restrained to the median cell (priors.cell). Worth it where cells are uncertain"
+          "by 0.05 % or more, and for X-rays: with electrons a strain of the cell hardly"
+          "differs from a rotation, and is then held."
+
 reference {
   file = None
     .type = path
-    .help = "Intensities to refine against: MTZ file with intensities or amplitudes, or"
-            "coordinates (PDB, mmCIF). None: the mean of the other lattices, in cycles."
+    .help = "Intensities to refine against: MTZ or mmCIF file with intensities or"
+            "amplitudes, on any scale, or coordinates (PDB, mmCIF). None: the mean of the"
+            "other lattices, in cycles."
   label = None
     .type = str
-    .help = "Column of the MTZ file; the first with intensities or amplitudes if not"
+    .help = "Column of reflections; the first with intensities or amplitudes if not"
             "given."
+  reindex = False
+    .type = bool
+    .help = "Where the lattice is more symmetric than the space group, give each lattice"
+            "the indices under which it agrees best with the reference."
+  scattering = *auto electron xray
+    .type = choice
+    .help = "Scattering factors of the atoms of coordinates. auto: those of the beam."
+    .expert_level = 1
+  solvent = False
+    .type = bool
+    .help = "Surround the atoms of coordinates with a bulk solvent of usual density."
+    .expert_level = 1
+}
+
+ambiguity {
+  check = True
+    .type = bool
+    .help = "Refuse lattices that are not indexed alike, where the lattice is more"
+            "symmetric than the space group, or that do not tell. False: the indices are"
+            "known to be right."
+  tolerance = 2
+    .type = float(value_min=0, value_max=20)
+    .help = "Angle by which axes of symmetry of the lattice may be off, degrees."
+    .expert_level = 1
 }
 
 cycles {
@@ -122,6 +154,10 @@ priors
   log_rs = 0.7
     .type = float(value_min=1e-6)
     .help = "Standard deviation of the logarithm of the radius around its start."
+  cell = 0.001
+    .type = float(value_min=1e-9)
+    .help = "With refine_cell, standard deviation of the relative change of the cell from"
+            "the median of all, along each direction that is free."
 }
 
 rejection {

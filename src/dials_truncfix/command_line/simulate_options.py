@@ -190,6 +190,7 @@ def stills_model(params: Any, d_min: float) -> StillsModel:
         mosaicity=math.radians(p.mosaicity),
         orientation_error=math.radians(p.orientation_error),
         cell_error=p.cell_error,
+        axis_error=p.axis_error,
         g_spread=p.g_spread,
         b_spread=p.b_spread,
         mean_intensity=p.mean_intensity,

@@ -248,6 +248,10 @@ stills
   cell_error = 0
     .type = float(value_min=0, value_max=0.1)
     .help = "Relative standard deviation of the size of the cells reported."
+  axis_error = 0
+    .type = float(value_min=0, value_max=0.1)
+    .help = "Relative standard deviation of each axis of the cells reported that the space"
+            "group leaves free (and of angles that it leaves free, in radians)."
   g_spread = 0.3
     .type = float(value_min=0)
     .help = "Standard deviation of the logarithm of the scales of the crystals."

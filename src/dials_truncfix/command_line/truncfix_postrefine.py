@@ -36,7 +36,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ import libtbx.phil
 from dials.util import Sorry, show_mail_handle_errors, tabulate
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.command_line.postrefine_indexing import settle_indexing
 from dials_truncfix.command_line.postrefine_options import (
     InputFiles,
     cycle_options,
@@ -67,8 +68,10 @@ from dials_truncfix.command_line.report_mode import (
 from dials_truncfix.io.atomic import check_writable
 from dials_truncfix.io.staging import refuse_unwritable, scratch_folder, staged_files
 from dials_truncfix.parallel import TaskMap, available_processes, task_map
+from dials_truncfix.postrefine.cell import cell_freedom
 from dials_truncfix.postrefine.cycles import postrefine
 from dials_truncfix.postrefine.figures import Shell, shell_figures
+from dials_truncfix.postrefine.free_cells import FreeCells
 from dials_truncfix.postrefine.gather import DataSet, gather
 from dials_truncfix.postrefine.merged_mtz import write_mtz
 from dials_truncfix.postrefine.outcome import Outcome
@@ -86,9 +89,9 @@ from dials_truncfix.postrefine.record import (
     run_record,
     write_record,
 )
-from dials_truncfix.postrefine.reference import read_reference
 from dials_truncfix.postrefine.words import (
     Table,
+    cell_table,
     cycle_table,
     error_table,
     findings,
@@ -155,11 +158,12 @@ def refine_files(
         data.symmetry.space_group_info(),
         ", ".join(f"{x:.5g}" for x in data.symmetry.unit_cell().parameters()),
     )
-    external = None
-    if params.reference.file is not None:
-        external = read_reference(
-            Path(params.reference.file), params.reference.label, data
-        )
+    settled = settle_indexing(params, data, folder, apply)
+    data, external = settled.data, settled.external
+    if params.refine_cell:
+        observations = data.observations
+        free = FreeCells(observations, cell_freedom(data.symmetry))
+        data = replace(data, observations=free)
     outcome = postrefine(
         data.observations, external, cycle_options(params), apply, folder
     )
@@ -175,6 +179,7 @@ def refine_files(
         model_table(outcome),
         verdict_table(data, outcome),
         parameter_table(outcome),
+        cell_table(data, outcome),
         error_table(outcome),
         shell_table(shells),
     ):
@@ -190,6 +195,8 @@ def refine_files(
             "no lattice is acceptable (the table above says why): give a reference, "
             "more lattices, or other limits"
         )
+    if settled.doubt is not None:
+        raise ValueError(settled.doubt)
     return Results(data, outcome, shells, binned, sentences)
 
 

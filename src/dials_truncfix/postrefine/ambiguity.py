@@ -19,7 +19,7 @@ from cctbx import crystal, sgtbx
 
 from dials_truncfix.compare.merging import group_equivalents
 from dials_truncfix.postrefine.lattices import BoolArray, FloatArray, IntArray
-from dials_truncfix.postrefine.normalised import ShellMeans, deviations, shell_means
+from dials_truncfix.postrefine.normalised import deviations, shell_means
 from dials_truncfix.postrefine.observations import LatticeSource, ObservationBlock
 from dials_truncfix.postrefine.rejection import lacks_freedom
 
@@ -27,7 +27,7 @@ from dials_truncfix.postrefine.rejection import lacks_freedom
 #: fitted to noise reach about 1.5.
 _TELLING = 3.0
 #: Part of the lattices that may be indexed unlike the others: rejection deals with them.
-_TOLERATED = 0.05
+TOLERATED = 0.05
 _MOST_ITERATIONS = 50
 #: Lattices that are compared: runs of so many, and so many runs at most.
 _RUN, _MOST_RUNS = 20, 40
@@ -48,9 +48,10 @@ class Reindexing:
     name: str
     matrix: FloatArray
 
-    def apply(self, miller_index: npt.NDArray[np.integer]) -> IntArray:
-        """New indices, shape (n, 3)."""
-        return np.rint(miller_index @ self.matrix.T).astype(np.int64)
+    def apply(self, miller_index: npt.NDArray[Any]) -> IntArray:
+        """Give reflections their new indices, shape (n, 3)."""
+        changed: IntArray = np.rint(miller_index @ self.matrix.T).astype(np.int64)
+        return changed
 
 
 def reindexings(symmetry: crystal.symmetry, tolerance: float) -> list[Reindexing]:
@@ -155,7 +156,7 @@ class Agreement:
     @property
     def resolved(self) -> bool:
         """Whether lattices can be merged as they are."""
-        return self.telling and self.n_unlike <= _TOLERATED * self.n_lattices
+        return self.telling and self.n_unlike <= TOLERATED * self.n_lattices
 
 
 def agreements(

@@ -210,3 +210,30 @@ def cells(
     # rounding leaves angles that the symmetry fixes with slopes near 1e-14
     variance[variance < (1e-12 * values) ** 2] = 0.0
     return values, np.sqrt(variance)
+
+
+def b_covariance(
+    freedom: CellFreedom, b: FloatArray, covariance: FloatArray
+) -> FloatArray:
+    """Covariance of the elements of B, as dxtbx keeps the uncertainties of a cell.
+
+    Parameters
+    ----------
+    freedom : CellFreedom
+        Of the crystal form.
+    b : ndarray, shape (3, 3)
+        Lower triangular B of a lattice, Å⁻¹.
+    covariance : ndarray, shape (n_strains, n_strains)
+        Of its strains.
+
+    Returns
+    -------
+    ndarray, shape (9, 9)
+        Å⁻².
+    """
+    inverse = np.linalg.inv(b)
+    # B changes by L B with L + Lᵀ = B⁻ᵀ dG* B⁻¹ and L triangular
+    change = inverse.T @ freedom.metric_slopes @ inverse
+    lower = np.tril(change, -1) + 0.5 * change * np.eye(3)
+    slopes = (lower @ b).reshape(-1, 9)
+    return np.asarray(slopes.T @ covariance @ slopes)

@@ -17,7 +17,11 @@ from dials_truncfix.postrefine.lattices import (
     Lattices,
     Strains,
 )
-from dials_truncfix.postrefine.observations import ObservationBlock, StoredObservations
+from dials_truncfix.postrefine.observations import (
+    ObservationBlock,
+    Observations,
+    StoredObservations,
+)
 from dials_truncfix.postrefine.target import N_PARAMETERS
 
 
@@ -70,13 +74,13 @@ class FreeCells:
 
     Attributes
     ----------
-    source : StoredObservations
+    source : Observations or StoredObservations
         What was measured.
     freedom : CellFreedom
         How cells may change.
     """
 
-    source: StoredObservations
+    source: Observations | StoredObservations
     freedom: CellFreedom
 
     @property

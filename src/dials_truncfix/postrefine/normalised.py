@@ -60,7 +60,7 @@ def means_of(d: FloatArray, total: FloatArray, weight: FloatArray) -> ShellMeans
 
 
 def start_partiality(block: ObservationBlock) -> FloatArray:
-    """Partialities of unrefined lattices, shape (n,)."""
+    """Calculate the partialities of unrefined lattices, shape (n,)."""
     unknown = np.zeros(len(block))
     lattices = block.lattices(unknown, unknown, np.zeros(len(block), dtype=bool))
     start = start_parameters(lattices, Model.GAUSSIAN)
@@ -68,7 +68,7 @@ def start_partiality(block: ObservationBlock) -> FloatArray:
 
 
 def shell_means(block: ObservationBlock, d: FloatArray) -> ShellMeans:
-    """Mean intensities of the data themselves, all lattices on one scale."""
+    """Average the data themselves, all lattices on one scale."""
     p = start_partiality(block)
     return means_of(d, block.intensity * p, p * p)
 
@@ -99,4 +99,5 @@ def deviations(block: ObservationBlock, d: FloatArray, means: ShellMeans) -> Flo
     scale = np.maximum(scale, 0.0) / np.add.reduceat(full * full, starts)
     expected = scale[row] * full
     size = expected**2 + block.variance
-    return np.clip((block.intensity - expected) * expected / size, -_LIMIT, _LIMIT)
+    ratio = (block.intensity - expected) * expected / size
+    return np.asarray(np.clip(ratio, -_LIMIT, _LIMIT))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from dxtbx.model import ExperimentList
 
 from dials_truncfix.compare.files import Integrated
 from dials_truncfix.postrefine.block import full_equivalents
+from dials_truncfix.postrefine.cell import CellFreedom, b_covariance
 from dials_truncfix.postrefine.fits import LatticeFits
 from dials_truncfix.postrefine.free_cells import FreeCellBlock
 from dials_truncfix.postrefine.gather import DataSet, Piece
@@ -23,7 +25,7 @@ from dials_truncfix.postrefine.observations import ObservationBlock
 from dials_truncfix.postrefine.outcome import Outcome
 from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.postrefine.rotations import middle_rotation
-from dials_truncfix.postrefine.target import LOG_G, B
+from dials_truncfix.postrefine.target import LOG_G, N_PARAMETERS, B
 
 #: Partialities that full intensities are divided by at least; such reflections are flagged.
 _LEAST_PARTIALITY = 1e-3
@@ -206,25 +208,35 @@ def refined_experiments(given: Integrated, result: PieceResult) -> ExperimentLis
     """
     observations = result.observations
     settings = observations.refined_settings(result.fits.parameters)
-    uncertainties = None
-    if isinstance(observations, FreeCellBlock):
-        _, uncertainties = observations.refined_cells(result.fits)
     experiments = ExperimentList()
     for lattice in np.flatnonzero(result.accepted).tolist():
         experiment = given.experiments[int(result.experiment[lattice])]
         crystal = experiment.crystal
         a = middle_rotation(experiment).T @ settings[lattice]
-        if uncertainties is None:
+        if isinstance(observations, FreeCellBlock):
+            crystal.set_A(tuple(a.ravel()))
+            _set_uncertainties(crystal, observations.freedom, result.fits, lattice)
+        else:
             # the cell is not refined: only U changes
             u = a @ np.linalg.inv(np.reshape(crystal.get_B(), (3, 3)))
             crystal.set_U(tuple(u.ravel()))
-        else:
-            crystal.set_A(tuple(a.ravel()))
-            if np.all(np.isfinite(uncertainties[lattice])):
-                crystal.set_cell_parameter_sd(tuple(uncertainties[lattice]))
         experiment.identifier = result.identifiers[lattice]
         experiments.append(experiment)
     return experiments
+
+
+def _set_uncertainties(
+    crystal: Any, freedom: CellFreedom, fits: LatticeFits, lattice: int
+) -> None:
+    """Tell a crystal how well its cell is known, unless nothing of it was refined."""
+    if not fits.free[lattice, N_PARAMETERS:].any():
+        return
+    covariance = fits.covariance[lattice, N_PARAMETERS:, N_PARAMETERS:]
+    b = np.reshape(crystal.get_B(), (3, 3))
+    elements = b_covariance(freedom, b, covariance)
+    grid = flex.double(elements.ravel())
+    grid.reshape(flex.grid(9, 9))
+    crystal.set_B_covariance(grid)
 
 
 def refined_reflections(

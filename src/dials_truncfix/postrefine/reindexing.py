@@ -55,7 +55,8 @@ class Preference:
     @property
     def best(self) -> IntArray:
         """Operator of the best correlation; 0, the identity, where nothing is known."""
-        return np.argmax(np.nan_to_num(self.correlation, nan=-math.inf), axis=0)
+        known = np.nan_to_num(self.correlation, nan=-math.inf)
+        return np.asarray(np.argmax(known, axis=0))
 
     @property
     def clearly_other(self) -> BoolArray:
@@ -108,7 +109,7 @@ def all_preferences(
     intensities: miller.array,
     operators: Sequence[Reindexing],
 ) -> Preference:
-    """The same for all lattices of a run, block by block."""
+    """Do the same for all lattices of a run, block by block."""
     parts = []
     for lattices in cut(observations.offsets, _BLOCK):
         block = observations.block(lattices)
@@ -127,7 +128,7 @@ def _ratios(
     means: ShellMeans,
     operator: Reindexing,
 ) -> FloatArray:
-    """Reference intensities over their mean, NaN for unknown ones."""
+    """Divide reference intensities by their mean; NaN for unknown ones."""
     indices = flex_indices(operator.apply(block.miller_index))
     ratio = known_intensities(intensities, indices) / means.at(d)
     return np.minimum(ratio, _LARGEST_RATIO)
