@@ -8,7 +8,7 @@ intensities tell them apart.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,7 @@ def sample(observations: LatticeSource) -> ObservationBlock:
     def joined(name: str) -> npt.NDArray[np.generic]:
         return np.concatenate([getattr(block, name) for block in blocks])
 
-    names = ("miller_index", "group", "intensity", "variance", "setting", "s0")
+    names = {field.name for field in fields(ObservationBlock)} - {"offsets"}
     arrays: dict[str, Any] = {name: joined(name) for name in names}
     return ObservationBlock(**arrays, offsets=np.concatenate([[0], np.cumsum(sizes)]))
 
