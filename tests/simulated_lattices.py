@@ -61,6 +61,7 @@ def with_free_cells(stills, model: StillsModel, symmetry=LYSOZYME) -> Lattices:
         offsets=np.cumsum([0, *(len(still.intensity) for still in stills)]),
         setting=np.array([still.setting for still in stills]),
         s0=np.tile(model.s0, (len(stills), 1)),
+        sweep=np.zeros((len(stills), 4)),
         unique=np.zeros((1, 3), dtype=np.int64),
         d=np.ones(1),
     )

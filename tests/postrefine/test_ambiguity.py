@@ -53,6 +53,7 @@ def mixed(symmetry, part, n_lattices=100, d_min=3.5, **changes):
         offsets=np.cumsum([0, *(len(still.intensity) for still in stills)]),
         setting=np.array([still.setting for still in stills]),
         s0=np.tile(model.s0, (n_lattices, 1)),
+        sweep=np.zeros((n_lattices, 4)),
         unique=groups.miller_index,
         d=groups.d,
     )

@@ -156,6 +156,7 @@ def test_refined_settings_have_the_refined_cells(direction):
         offsets=np.cumsum([0, *(len(still.intensity) for still in stills)]),
         setting=np.array([still.setting for still in stills]),
         s0=np.tile(model.s0, (4, 1)),
+        sweep=np.zeros((4, 4)),
         unique=np.zeros((1, 3), dtype=int),
         d=np.ones(1),
     )
