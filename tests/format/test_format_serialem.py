@@ -238,6 +238,13 @@ def test_recipe_of_sums(stack, tmp_path, frames, dials_import):
         )
 
 
+def test_falling_angles_rise_about_the_inverted_axis(stack, tmp_path):
+    stack()
+    image = open_image(recipe(tmp_path, oscillation=[20, -0.5]))
+    assert image.get_goniometer().get_rotation_axis() == (-1, 0, 0)
+    assert image.get_scan().get_oscillation() == pytest.approx((-20, 0.5))
+
+
 def test_recipe_of_a_still(stack, tmp_path, frames):
     stack()
     image = open_image(recipe(tmp_path, frames_per_image=0))
@@ -324,13 +331,35 @@ def test_files_of_others_keep_their_classes(tmp_path, frames):
             assert found.__name__ == expected
 
 
-def test_shortened_stacks_are_explained(stack, caplog):
+def test_shortened_stacks_end_with_a_sentence(stack):
+    """No other class may take what ours cannot read."""
+    from libtbx.utils import Sorry
+
     path = stack()
     with open(path, "r+b") as stream:
         stream.truncate(1024 + 3 * 640 + 5)
-    assert not FormatMRCSerialEMStack.understand(path)
-    assert "claims 12 images of 32 x 20 pixels" in caplog.text
-    assert "holds 3 of them" in caplog.text
+    found = Registry.get_format_class_for_file(path)
+    assert found is FormatMRCSerialEMStack
+    with pytest.raises(Sorry, match="claims 12 images of 32 x 20.*holds 3 of them"):
+        found(path)
+
+
+def test_other_number_of_frames_than_the_mdoc_says(stack, tmp_path, caplog):
+    metadata(tmp_path, NumSubFrames="243")
+    FormatMRCSerialEMStack(stack())
+    assert "the .mdoc file tells of 243 frames, the stack holds 12" in caplog.text
+
+
+def test_impossible_headers_end_with_a_sentence(stack):
+    from libtbx.utils import Sorry
+
+    path = stack()
+    with open(path, "r+b") as stream:
+        stream.seek(12)
+        stream.write(bytes([4]))
+    assert FormatMRCSerialEMStack.understand(path)
+    with pytest.raises(Sorry, match="mode 4 .complex numbers. is no image"):
+        FormatMRCSerialEMStack(path)
 
 
 def test_reference_is_read_once_for_all_files_of_a_series(

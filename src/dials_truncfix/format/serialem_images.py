@@ -14,7 +14,7 @@ from dxtbx import flumpy
 from dxtbx.model import DetectorFactory
 
 from dials_truncfix import compat
-from dials_truncfix.format.tem_models import log_once, plain_failures, refuse
+from dials_truncfix.format.tem_models import log_once, plain_failures
 from dials_truncfix.io.calibration import (
     Calibration,
     CalibrationFiles,
@@ -30,7 +30,10 @@ from dials_truncfix.io.microscope import (
     electron_wavelength,
     high_tension,
 )
+from dials_truncfix.io.mrc_header import HEADER_BYTES, header_labels, parse_header
 from dials_truncfix.io.serialem import FrameStack, open_frames
+from dials_truncfix.io.serialem_title import is_serialem_title
+from dials_truncfix.io.tiff_stack import TIFFStack, is_tiff, read_description
 
 LOGGER = "dxtbx.format.SerialEM"
 
@@ -73,11 +76,20 @@ class SerialEMImages:
                 1.0 if reference is None else max(1.0, float(reference.max())),
             )
             self._section = _metadata(stack)
-        used = sum(map(len, groups))
-        if used < self._frames.n_frames:
+        self._note_sources(files)
+
+    def _note_sources(self, files: CalibrationFiles) -> None:
+        n_frames, groups = self._frames.n_frames, self._images.groups
+        noted = self._number("NumSubFrames")
+        if n_frames > 1 and noted not in (None, n_frames):
             self._note(
-                f"{used} of {self._frames.n_frames} frames are used, "
-                f"{len(groups[0])} in an image"
+                f"the .mdoc file tells of {noted:g} frames, the stack holds {n_frames}",
+                logging.WARNING,
+            )
+        used = sum(map(len, groups))
+        if used < n_frames:
+            self._note(
+                f"{used} of {n_frames} frames are used, {len(groups[0])} in an image"
             )
         for kind, path in (
             ("normalized by the gain reference", files.gain_reference),
@@ -91,6 +103,12 @@ class SerialEMImages:
 
     def _number(self, key: str) -> float | None:
         return None if self._section is None else self._section.number(key)
+
+    @property
+    def _is_falling(self) -> bool:
+        """Whether the angle falls; the scan then rises about the inverted axis."""
+        oscillation = self._recipe.oscillation
+        return oscillation is not None and oscillation[1] < 0
 
     def _goniometer(self) -> Any:
         angle = self._number("RotationAngle")
@@ -108,6 +126,8 @@ class SerialEMImages:
                 f"taken from RotationAngle {angle:g} of the .mdoc file, which is that of "
                 "imaging at best, and does not tell the sense"
             )
+        if self._is_falling:
+            axis = (-axis[0], -axis[1], 0.0)
         self._note(
             f"rotation axis {axis} {source} (geometry.goniometer.axis and "
             "geometry.goniometer.invert_rotation_axis override)"
@@ -174,7 +194,8 @@ class SerialEMImages:
     def _rotation(self) -> tuple[float, float]:
         """Start and width of the first image; (0, 0) where nobody knows."""
         if self._recipe.oscillation is not None:
-            return self._recipe.oscillation
+            start, width = self._recipe.oscillation
+            return (-start, -width) if self._is_falling else (start, width)
         self._note(
             "nothing beside the frames says how the crystal was rotated; if it was, "
             "import with geometry.scan.oscillation=start,width (degrees)",
@@ -251,7 +272,7 @@ class SerialEMImage(SerialEMImages):
 
 
 def is_frame_file(path: str, *, tiff: bool, several: bool) -> bool:
-    """Whether a file holds frames from SerialEM, one of them or several.
+    """Whether a file says that it holds frames from SerialEM, one of them or several.
 
     Parameters
     ----------
@@ -266,20 +287,21 @@ def is_frame_file(path: str, *, tiff: bool, several: bool) -> bool:
     -------
     bool
     """
-    from dials_truncfix.io.tiff_stack import is_tiff
-
     try:
         with open(path, "rb") as stream:
-            start = stream.read(1024)
-        if is_tiff(start) != tiff or not (tiff or b"SerialEMCCD:" in start):
+            start = stream.read(HEADER_BYTES)
+        if is_tiff(start) != tiff:
             return False
-        frames = open_frames(path)
-    except ValueError as error:
-        # A TIFF file of somebody else has many ways to be none of ours.
-        return False if tiff else refuse(LOGGER, error)
+        lines = read_description(path).splitlines() if tiff else header_labels(start)
+        if not is_serialem_title(lines):
+            return False
+        n_frames = TIFFStack.open(path).n_frames if tiff else parse_header(start).nz
     except OSError:
         return False
-    return frames.from_serialem and (frames.n_frames > 1) == several
+    except ValueError:
+        # What is wrong with it is told when it is opened: no other class should.
+        n_frames = 2
+    return (n_frames > 1) == several
 
 
 @functools.lru_cache(maxsize=2)

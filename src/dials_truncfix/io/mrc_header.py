@@ -167,7 +167,7 @@ def parse_header(data: bytes) -> MRCHeader:
         raise ValueError(f"{nx} x {ny} pixels in {nz} sections are impossible")
     if extended_bytes < 0:
         raise ValueError(f"an extended header of {extended_bytes} bytes is impossible")
-    labels = _labels(data, struct.unpack_from(byte_order + "i", data, 220)[0])
+    labels = tuple(header_labels(data))
     stamp, flags = struct.unpack_from(byte_order + _IMOD.format, data, _IMOD_OFFSET)
     stamped = stamp == IMOD_STAMP
     from_serialem = any(label.startswith("SerialEMCCD:") for label in labels)
@@ -254,7 +254,7 @@ def pack_header(header: MRCHeader) -> bytes:
         header.byte_order + _IMOD.format, data, _IMOD_OFFSET, IMOD_STAMP, flags
     )
     data[_MAP_OFFSET : _MAP_OFFSET + 8] = _MAP + _STAMPS[header.byte_order]
-    struct.pack_into(header.byte_order + "i", data, 220, len(header.labels))
+    struct.pack_into(header.byte_order + "i", data, _LABELS_OFFSET, len(header.labels))
     for index, label in enumerate(header.labels):
         text = label.encode("latin-1", "replace")
         if len(text) > LABEL_CHARACTERS:
@@ -266,9 +266,12 @@ def pack_header(header: MRCHeader) -> bytes:
     return bytes(data)
 
 
-def has_map_word(data: bytes) -> bool:
-    """Whether a header has the word that MRC files carry since the year 2000."""
-    return data[_MAP_OFFSET : _MAP_OFFSET + 3] == _MAP[:3]
+def header_labels(data: bytes) -> list[str]:
+    """Return the labels of a header that need not be a possible one."""
+    if len(data) < HEADER_BYTES:
+        return []
+    (count,) = struct.unpack_from(_byte_order(data) + "i", data, _LABELS_OFFSET)
+    return list(_labels(data, count))
 
 
 def _byte_order(data: bytes) -> str:

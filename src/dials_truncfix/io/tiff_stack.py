@@ -156,6 +156,18 @@ def is_tiff(data: bytes) -> bool:
     return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
+def read_description(path: PathLike) -> str:
+    """Read the ImageDescription of the first image; empty where there is none."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(os.fspath(path)) as tiff:
+            return _description(tiff.pages[0])
+    # The parser meets damaged files with almost any exception.
+    except Exception:
+        return ""
+
+
 def has_tiff_name(path: PathLike) -> bool:
     """Whether a file is named like a TIFF file."""
     return os.path.splitext(os.fspath(path))[1].lower() in _SUFFIXES
