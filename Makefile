@@ -33,6 +33,7 @@ test-newest:
 	@sh scripts/test_newest.sh -m "not slow" $(PYTEST_ARGS)
 
 check: lint
+	@$(ENVIRONMENT) cluster
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 bench: environment

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
-from dials_truncfix.parallel import available_processes, task_map
+from dials_truncfix.parallel import Workers, available_processes, task_map
 
 
 def _square(task):
@@ -15,6 +16,19 @@ def _fail_at_two(task):
     if task == 2:
         raise ValueError("task 2")
     return task
+
+
+def _die_once(task):
+    """End the process that does this first, in the way the kernel does."""
+    value, marker = task
+    if value == 3 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def _die_always(task):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("nproc", [1, 2])
@@ -46,3 +60,26 @@ def test_no_process_is_refused():
 
 def test_there_is_a_processor():
     assert available_processes() >= 1
+
+
+def test_tasks_of_a_killed_process_are_done_by_another(tmp_path):
+    marker = tmp_path / "killed"
+    with task_map(2) as tasks:
+        results = list(tasks(_die_once, ((i, marker) for i in range(12))))
+    assert marker.exists()
+    assert results == list(range(12))
+
+
+def test_a_task_that_kills_every_process_is_given_up():
+    with pytest.raises(ChildProcessError, match="killed 3 times"), task_map(2) as tasks:
+        list(tasks(_die_always, range(3)))
+
+
+def test_a_pool_is_no_larger_than_the_work():
+    assert Workers(nproc=8).at_most(3).nproc == 3
+    assert Workers(nproc=2).at_most(0).nproc == 1
+
+
+def test_dask_without_a_scheduler_is_refused():
+    with pytest.raises(ValueError, match="needs the address of a scheduler"):
+        Workers(method="dask")

@@ -16,7 +16,7 @@ from dials_truncfix.xia2_step import BACKGROUND
 from recordings import record, true_frames
 
 GEOMETRY = ["geometry.detector.distance=2000"]
-SMALL = ["truncfix.nproc=1", "truncfix.annuli.count=4", "truncfix.output.html=None"]
+SMALL = ["truncfix.mp.nproc=1", "truncfix.annuli.count=4", "truncfix.output.html=None"]
 
 
 @pytest.fixture(scope="module")

@@ -196,10 +196,7 @@ seed = 0
   .help = "Seed of the half sets and of the observations held out."
   .expert_level = 1
 
-nproc = Auto
-  .type = int(value_min=1)
-  .help = "Number of processes; the results do not depend on it. Auto: one for each"
-          "processor."
+include scope dials_truncfix.command_line.mp_phil.phil_scope
 
 output {
   experiments = postrefined.expt
@@ -231,5 +228,6 @@ output {
     .type = path
     .help = "None: not written."
 }
-"""
+""",
+    process_includes=True,
 )

@@ -20,7 +20,7 @@ Examples::
 
   dials.truncfix imported.expt mode=check
 
-  dials.truncfix imported.expt output.directory=corrected nproc=4
+  dials.truncfix imported.expt output.directory=corrected mp.nproc=4
 
   dials.truncfix imported.expt output.format=smv output.template=xds_####.img
 
@@ -40,6 +40,7 @@ from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
 from dials_truncfix.command_line.camera_options import camera_of
+from dials_truncfix.command_line.mp_phil import workers
 from dials_truncfix.command_line.program import (
     explain,
     keep_files,
@@ -55,7 +56,6 @@ from dials_truncfix.command_line.report_mode import (
     write_report,
 )
 from dials_truncfix.command_line.verify_mode import verify
-from dials_truncfix.parallel import available_processes
 from dials_truncfix.report.sweep_results import read_record
 from dials_truncfix.report.truncfix_page import truncfix_page
 from dials_truncfix.sweep.label_image import LabelImage, read_label_image
@@ -238,9 +238,7 @@ verify {
             "no more."
 }
 
-nproc = Auto
-  .type = int(value_min=1)
-  .help = "Number of processes. Auto: one for each processor."
+include scope dials_truncfix.command_line.mp_phil.phil_scope
 
 output {
   directory = None
@@ -282,7 +280,8 @@ output {
     .type = path
     .help = "None: not written."
 }
-"""
+""",
+    process_includes=True,
 )
 
 
@@ -406,11 +405,12 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     start(parser, options, params.output.log)
     experiments, _ = single_imageset(params)
     correction = correction_options(params)
-    nproc = available_processes() if params.nproc is libtbx.Auto else params.nproc
     try:
         if writes_images:
             force = params.force
-            record = repair_sweep(experiments, correction, output, nproc, force)
+            record = repair_sweep(
+                experiments, correction, output, workers(params), force
+            )
         else:
             record = check_sweep(experiments, correction, output)
     except OSError as error:

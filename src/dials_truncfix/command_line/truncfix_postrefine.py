@@ -40,10 +40,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import libtbx.phil
 from dials.util import Sorry, show_mail_handle_errors, tabulate
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.command_line.mp_phil import workers
 from dials_truncfix.command_line.postrefine_indexing import settle_indexing
 from dials_truncfix.command_line.postrefine_options import (
     InputFiles,
@@ -67,7 +67,7 @@ from dials_truncfix.command_line.report_mode import (
 )
 from dials_truncfix.io.atomic import check_writable
 from dials_truncfix.io.staging import refuse_unwritable, scratch_folder, staged_files
-from dials_truncfix.parallel import TaskMap, available_processes, task_map
+from dials_truncfix.parallel import TaskMap, task_map
 from dials_truncfix.postrefine.cell import cell_freedom
 from dials_truncfix.postrefine.cycles import postrefine
 from dials_truncfix.postrefine.figures import Shell, shell_figures
@@ -256,14 +256,13 @@ def postrefine_files(params: Any, files: InputFiles) -> None:
     ]
     if output.html is not None:
         check_writable(output.html)
-    nproc = available_processes() if params.nproc is libtbx.Auto else params.nproc
     with ExitStack() as stack:
         # before the work, so that a folder that cannot be written costs no time
         staged = dict(zip(whole, stack.enter_context(staged_files(whole))))
         refuse_unwritable(in_parts)
         beside = (in_parts or whole or [Path("x")])[0].absolute().parent
         folder = stack.enter_context(scratch_folder(beside))
-        apply = stack.enter_context(task_map(nproc))
+        apply = stack.enter_context(task_map(workers(params)))
         results = refine_files(params, files, folder, apply)
         data, outcome = results.data, results.outcome
         record = plain_record(
@@ -274,7 +273,7 @@ def postrefine_files(params: Any, files: InputFiles) -> None:
                 "parameters": {
                     name: value
                     for name, value in plain_values(params).items()
-                    if name not in ("nproc", "output")
+                    if name not in ("mp", "output")
                 },
                 "findings": results.sentences,
                 **run_record(data, outcome, results.shells, results.binned),

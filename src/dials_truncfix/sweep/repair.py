@@ -12,7 +12,7 @@ from dials_truncfix.correction.verdict.evidence import collect_evidence
 from dials_truncfix.correction.verdict.verdict import Verdict, VerdictClass, judge
 from dials_truncfix.io.atomic import atomic_write, check_writable
 from dials_truncfix.io.staging import output_folder, staging_folder
-from dials_truncfix.parallel import TaskMap, task_map
+from dials_truncfix.parallel import TaskMap, Workers, task_map
 from dials_truncfix.sweep import summary
 from dials_truncfix.sweep.camera import settle_camera
 from dials_truncfix.sweep.experiments import corrected_experiments
@@ -100,7 +100,7 @@ def repair_sweep(
     experiments: Any,
     correction: CorrectionOptions,
     output: OutputOptions,
-    nproc: int = 1,
+    workers: Workers = Workers(),
     force: bool = False,
 ) -> dict[str, Any]:
     """Correct a sweep.
@@ -116,8 +116,8 @@ def repair_sweep(
         How the pixels are corrected.
     output : OutputOptions
         What is written, and where.
-    nproc : int
-        Number of processes.
+    workers : Workers
+        Who does the work.
     force : bool
         Correct whatever the verdict.
 
@@ -160,7 +160,7 @@ def repair_sweep(
             files.enter_context(staging_folder(Path(replicate.output.directory)))
             for replicate in replicates
         ]
-        tasks = files.enter_context(task_map(min(nproc, len(source))))
+        tasks = files.enter_context(task_map(workers.at_most(len(source))))
 
         log_regions(work)
         verdict = _verdict(work, tasks, force)
