@@ -93,8 +93,9 @@ def count_values(
     n_high = min(int(_MARGIN * max(int(fits.i_max.max(initial=0)), 8)), _HIGHEST) + 1
     before = ring_histograms(recorded, labels, n_regions, n_high + 1)[:, :-1]
     # what was positive takes no part
-    depth = np.where(recorded == 0, -corrected, -1)
-    after = ring_histograms(depth, labels, n_regions, _DEEPEST + 1)
+    zeros = np.flatnonzero(recorded == 0)
+    depth, region = -corrected.ravel().take(zeros), labels.ravel().take(zeros)
+    after = ring_histograms(depth, region, n_regions, _DEEPEST + 1)
     n_low = int(np.flatnonzero(after.any(axis=0)).max(initial=0)) + 1
     after = after[:, n_low - 1 :: -1]
     probability = value_probabilities(fits, 1 - n_low, n_high - 1)

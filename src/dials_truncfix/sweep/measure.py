@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dials_truncfix.correction.fit import RingFits, fit_histograms
 from dials_truncfix.correction.histogram import ring_histograms
 from dials_truncfix.correction.regions.anisotropy import ZeroCounts, count_zeros
+from dials_truncfix.correction.regions.beam_stop import pixels_of_tiles, with_edge
 from dials_truncfix.correction.regions.regions import Regions, RegionTable
 from dials_truncfix.io.run_lengths import RunLengths, run_lengths
 from dials_truncfix.parallel import TaskMap
@@ -187,6 +188,16 @@ def measure_frame(
     histograms = ring_histograms(
         frame.pixels, regions.labels, regions.n_regions, N_BINS
     )
+    n_zero = histograms[:, 0].copy()
+    if regions.shadow is not None and regions.shadow.any():
+        edge = with_edge(regions.shadow) & ~regions.shadow
+        at = np.flatnonzero(pixels_of_tiles(edge, frame.pixels.shape))
+        histograms -= ring_histograms(
+            frame.pixels.ravel().take(at),
+            regions.labels.ravel().take(at),
+            regions.n_regions,
+            N_BINS,
+        )
     table = regions.table
     return ImageHistograms(
         work.source.numbers[index],
@@ -194,7 +205,7 @@ def measure_frame(
             index=index,
             table=table,
             d_limits=work.d_limits(table),
-            n_zero=histograms[:, 0].copy(),
+            n_zero=n_zero,
             n_left_out=int(np.count_nonzero(frame.valid) - table.n_pixels.sum()),
             shadow=None if regions.shadow is None else run_lengths(regions.shadow),
             zeros=(

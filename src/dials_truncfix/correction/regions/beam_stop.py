@@ -85,7 +85,7 @@ def find_beam_stop(
     """
     search = search or BeamStopSearch()
     tiles = shadowed_tiles(image, mask, radius, search)
-    return pixels_of_tiles(tiles, image.shape)
+    return pixels_of_tiles(with_edge(tiles), image.shape)
 
 
 def shadowed_tiles(
@@ -116,7 +116,7 @@ def shadowed_tiles(
     Returns
     -------
     ndarray, shape `tile_shape`, bool
-        True in the shadow and in the tiles that touch it, which may hold its edge.
+        True in the shadow; of the tiles with its edge, those that are mostly dark.
 
     Raises
     ------
@@ -145,10 +145,7 @@ def shadowed_tiles(
             & (below > search.seed_drop * level)
         )
     region = _regions_with_seeds(grow, seed, search)
-    region = _with_centre(region, tiles, search)
-    if not region.any():
-        return region
-    return np.asarray(ndimage.binary_dilation(region, _EIGHT_NEIGHBOURS))
+    return _with_centre(region, tiles, search)
 
 
 def _regions_with_seeds(
@@ -217,6 +214,28 @@ def _with_centre(region: BoolArray, tiles: Tiles, search: BeamStopSearch) -> Boo
     with np.errstate(invalid="ignore"):
         disc = (tiles.ring <= n_dark) & (tiles.mean < limit)
     return np.asarray(region | disc)
+
+
+def with_edge(region: BoolArray) -> BoolArray:
+    """
+    Add the tiles that touch a shadow, which may hold its edge.
+
+    They tell nothing about their annulus, yet most of what they show is its background:
+    they are not to be fitted, but to be corrected.
+
+    Parameters
+    ----------
+    region : ndarray, shape `tile_shape`, bool
+        From `shadowed_tiles`.
+
+    Returns
+    -------
+    ndarray of bool
+        The same shape.
+    """
+    if not region.any():
+        return region
+    return np.asarray(ndimage.binary_dilation(region, _EIGHT_NEIGHBOURS))
 
 
 def tile_edge(shape: tuple[int, ...]) -> int:

@@ -125,10 +125,13 @@ def collect_evidence(
             continue
         for values in _bands(image, mask):
             n_pixels += values.size
-            lowest = min(lowest, int(values.min()))
-            highest = max(highest, int(values.max()))
-            n_negative += int(np.count_nonzero(values < 0))
-            seen[values[(values >= 0) & (values < _LARGEST_LEVEL)]] = True
+            low, high = int(values.min()), int(values.max())
+            lowest, highest = min(lowest, low), max(highest, high)
+            if low < 0:
+                n_negative += int(np.count_nonzero(values < 0))
+            if low < 0 or high >= _LARGEST_LEVEL:
+                values = values[(values >= 0) & (values < _LARGEST_LEVEL)]
+            seen[values] = True
         solid = solid_zeros(image, mask)
         n_solid += int(np.count_nonzero(solid))
         used = mask & ~solid
@@ -177,7 +180,8 @@ def _bands(image: IntArray, mask: BoolArray) -> Iterator[IntArray]:
     """
     for start in range(0, len(image), _BAND_ROWS):
         band = slice(start, start + _BAND_ROWS)
-        values = image[band][mask[band]]
+        used = mask[band]
+        values = image[band].ravel() if used.all() else image[band][used]
         if values.size:
             yield values
 

@@ -78,6 +78,8 @@ def _opening(area: BoolArray, shape: tuple[int, int]) -> BoolArray:
     opened = area
     for axis, length in enumerate(shape):
         opened = _all_of_run(opened, length, axis)
+    if not opened.any():
+        return np.zeros(area.shape, dtype=bool)
     for axis, length in enumerate(shape):
         # Adding the run's length minus one in front and behind turns "all from here
         # on" into "any that ends here", by De Morgan's law.
