@@ -15,7 +15,7 @@ from dials_truncfix.report.postrefine_results import postrefine_results
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
 
-N_FIGURES = 6 + 4 + 1 + 6 + 2 + 3
+N_FIGURES = 6 + 4 + 1 + 1 + 6 + 2 + 3
 
 
 def plots_of(page):
@@ -161,8 +161,8 @@ def test_a_given_reference(postrefine_record):
 
 
 def test_nothing_comparable(postrefine_record):
-    postrefine_record |= {"held_out": [], "profiles": None}
-    assert len(plots_of(postrefine_page(postrefine_record))) == N_FIGURES - 5
+    postrefine_record |= {"held_out": [], "profiles": None, "error_check": []}
+    assert len(plots_of(postrefine_page(postrefine_record))) == N_FIGURES - 6
 
 
 def test_names_cannot_become_markup(postrefine_record):

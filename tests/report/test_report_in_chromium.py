@@ -60,7 +60,7 @@ def test_a_report(reported, tmp_path, width):
 @pytest.mark.parametrize("width", [1280, 400])
 def test_a_report_of_postrefinement(postrefined, tmp_path, width):
     seen = look_at(postrefined / "dials.truncfix_postrefine.html", width, tmp_path)
-    require_readable(seen, 22)
+    require_readable(seen, 23)
     assert "lattices accepted" in seen.found["text"]
 
 

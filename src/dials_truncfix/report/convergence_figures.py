@@ -1,4 +1,4 @@
-"""How the cycles converged, and how the models predict what was held out."""
+"""How the cycles converged, how models predict what was held out, and what σ is worth."""
 
 from __future__ import annotations
 
@@ -156,4 +156,59 @@ def model_table(held_out: Sequence[Mapping[str, Any]]) -> Table:
         rows,
         "Score: mean negative log likelihood of an observation held out, above the least. "
         "The least decides.",
+    )
+
+
+def error_figure(check: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw the spread of deviations over their standard deviations, by intensity."""
+    x = numbers([entry["intensity"] for entry in check])
+    curves = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": name,
+            "x": x,
+            "y": numbers([entry[key] for entry in check]),
+            "line": {"color": colour, "dash": dash},
+            "marker": {"color": colour, "symbol": symbol, "size": 8},
+            "hovertemplate": f"I %{{x:.4g}}: %{{y:.3f}} {name}<extra></extra>",
+        }
+        for key, name, colour, dash, symbol in (
+            ("after", "with the error model", BLUE, "solid", "circle"),
+            ("before", "before", VERMILLION, "dash", "square-open"),
+        )
+    ]
+    after = numbers([entry["after"] for entry in check])
+    words = f"With the error model: {np.nanmin(after):.2f} to {np.nanmax(after):.2f}."
+    return Figure(
+        {
+            "data": curves,
+            "layout": {
+                "xaxis": {
+                    "title": {"text": "full intensity"},
+                    "type": "log",
+                    "dtick": 1,
+                    "exponentformat": "none",
+                },
+                "yaxis": {"title": {"text": "spread of z"}, "rangemode": "tozero"},
+                "shapes": [
+                    {
+                        "type": "line",
+                        "xref": "paper",
+                        "x0": 0,
+                        "x1": 1,
+                        "y0": 1,
+                        "y1": 1,
+                        "line": {"color": VERMILLION, "dash": "dot", "width": 1.2},
+                    }
+                ],
+            },
+        },
+        description=f"Spread of deviations in standard deviations by intensity. {words}",
+        title="Deviations over their standard deviations",
+        caption=(
+            f"{words} Deviations of full intensities from the mean of the other lattices. "
+            "Their spread should be 1 (dotted) for weak and strong reflections alike."
+        ),
+        height=280,
     )

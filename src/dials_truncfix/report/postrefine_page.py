@@ -12,6 +12,7 @@ import numpy as np
 from dials_truncfix.postrefine.record import B_CONVENTION, PROGRAM
 from dials_truncfix.report.convergence_figures import (
     cycle_figures,
+    error_figure,
     model_figure,
     model_table,
 )
@@ -126,6 +127,8 @@ def _sections(results: PostrefineResults) -> list[Section]:
             )
     if record["held_out"]:
         sections.append(_models(record))
+    if record["error_check"]:
+        sections.append(_errors(record))
     if record["shells"]:
         sections.append(Section("Resolution shells", shell_content(record["shells"])))
     if results.accepted.any():
@@ -243,6 +246,19 @@ def _models(record: Mapping[str, Any]) -> Section:
             FigureGrid([model_figure(record["held_out"])], 2),
             model_table(record["held_out"]),
         ],
+    )
+
+
+def _errors(record: Mapping[str, Any]) -> Section:
+    model = record["error_model"]
+    words = (
+        "No error model was fitted."
+        if model is None
+        else f"Error model: the variance of a full intensity is {model['a']:.3g}² "
+        f"(variance + ({model['b']:.3g} I)²)."
+    )
+    return Section(
+        "Uncertainties", [words, FigureGrid([error_figure(record["error_check"])], 2)]
     )
 
 
