@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from dials_truncfix.postrefine.false_predictions import NAMES
 from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.report.page import Figure, FigureGrid, Table
