@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from dials_truncfix.report.parameter_figures import log_ticks
 from dials_truncfix.report.postrefine_cautions import cautions
 from dials_truncfix.report.postrefine_page import postrefine_page
 from dials_truncfix.report.postrefine_results import postrefine_results
@@ -191,3 +192,15 @@ def test_a_hundred_thousand_lattices_fit_into_ten_megabytes(postrefine_record):
     ]  # fmt: skip
     large = len(postrefine_page(postrefine_record).encode())
     assert large < small + 50_000 < 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.02, 20, ["0.1", "1", "10"]),
+        (0.4, 6, ["0.5", "1", "2", "5"]),
+        (0.76, 1.31, ["0.8", "0.9", "1", "1.1", "1.2", "1.3"]),
+    ],
+)
+def test_logarithmic_axes_have_round_numbers(low, high, ticks):
+    assert log_ticks(np.log10(low), np.log10(high))["ticktext"] == ticks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,14 +26,8 @@ _MOST_NAMED = 20
 _MOST_MARKED = 50
 #: Correlations darker than this take white letters.
 _DARK = 0.55
-#: First digits of ticks of a logarithmic axis, from the longest to the shortest.
-_ROUND = (
-    (1,),
-    (1, 2, 5),
-    (1, 1.5, 2, 3, 5, 7),
-    np.arange(1, 10, 0.1),
-    np.arange(1, 10, 0.01),
-)
+#: First digits of ticks of a logarithmic axis; of a short one those of equal steps.
+_ROUND = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))
 _FEWEST_TICKS, _MOST_TICKS = 3, 6
 
 
@@ -200,7 +195,7 @@ def _histogram(results: PostrefineResults, name: str, caption: str) -> Figure:
         "range": [edges[0], edges[-1]],
     }
     if quantity.logarithmic:
-        axis |= _log_ticks(edges[0], edges[-1])
+        axis |= log_ticks(edges[0], edges[-1])
     layout = {
         "showlegend": False,
         "bargap": 0,
@@ -241,7 +236,7 @@ def _bars(quantity: _Quantity, edges: Array, counts: Any) -> dict[str, Any]:
     }
 
 
-def _log_ticks(low: float, high: float) -> dict[str, Any]:
+def log_ticks(low: float, high: float) -> dict[str, Any]:
     """Label a logarithmic axis by round numbers, by more of them where it is short."""
     powers = range(int(np.floor(low)) - 1, int(np.ceil(high)) + 1)
     for digits in _ROUND:
@@ -253,6 +248,12 @@ def _log_ticks(low: float, high: float) -> dict[str, Any]:
         ]
         if len(ticks) >= _FEWEST_TICKS:
             break
+    else:
+        first, last = 10.0**low, 10.0**high
+        steps = (d * 10.0**n for n in range(-12, 12) for d in (1, 2, 5))
+        step = next(x for x in steps if (last - first) / x <= _MOST_TICKS)
+        whole = range(math.ceil(first / step), math.floor(last / step) + 1)
+        ticks = [float(f"{k * step:.6g}") for k in whole]
     ticks = ticks[:: -(-len(ticks) // _MOST_TICKS) or 1]
     return {
         "tickvals": [float(np.log10(tick)) for tick in ticks],
