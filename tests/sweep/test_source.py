@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import numpy as np
 import pytest
@@ -10,7 +11,11 @@ from dxtbx.format.image import ImageBool
 from dxtbx.model.experiment_list import ExperimentListFactory
 
 from dials_truncfix import compat
-from dials_truncfix.sweep.source import SweepSource, sha256
+from dials_truncfix.io.defects import Defects, write_defects
+from dials_truncfix.io.mrc import write_stack
+from dials_truncfix.io.serialem import FrameTitle, write_frames
+from dials_truncfix.io.source_files import find_source, reading_rights, source_file
+from dials_truncfix.sweep.source import SweepSource, file_parts, sha256
 from recordings import record, true_frames
 
 
@@ -102,3 +107,32 @@ def test_impossible_distance_is_refused(imageset):
     panel.set_frame((1, 0, 0), (0, -1, 0), (-2.0, 2.0, -0.1))
     with pytest.raises(ValueError, match="geometry.detector.distance"):
         SweepSource(imageset)
+
+
+def test_files_that_pixels_of_frames_depend_on(tmp_path):
+    """A sidecar notices when any of them was changed."""
+    frames = [np.ones((8, 8), np.uint8)] * 2
+    title = FrameTitle(gain_reference="ref.mrc", defects="defects.txt")
+    write_frames(tmp_path / "a.mrc", frames, title)
+    write_stack(tmp_path / "ref.mrc", [np.ones((8, 8), np.float32)])
+    write_defects(tmp_path / "defects.txt", Defects((8, 8)))
+    (tmp_path / "a.frames").write_text(
+        '{"serialem_frames": 1, "stack": "a.mrc", "defects": false}'
+    )
+
+    def names(path):
+        return [part.name for part in file_parts(tmp_path / path)]
+
+    assert names("a.mrc") == ["a.mrc", "ref.mrc", "defects.txt"]
+    assert names("a.frames") == ["a.frames", "a.mrc", "ref.mrc"]
+    assert names("ref.mrc") == ["ref.mrc"]
+    assert names("missing.mrc") == ["missing.mrc"]
+    source = source_file(file_parts(tmp_path / "a.frames"))
+    rights = reading_rights(str(tmp_path / "a.tfx"), os.geteuid())
+    assert find_source(source, rights, file_parts) == str(tmp_path / "a.frames")
+    write_stack(tmp_path / "ref.mrc", [np.full((8, 8), 2, np.float32)])
+    with pytest.raises(ValueError, match="ref.mrc is no longer the file from which"):
+        find_source(source, rights, file_parts)
+    (tmp_path / "ref.mrc").unlink()
+    with pytest.raises(ValueError, match="names the gain reference ref.mrc"):
+        find_source(source, rights, file_parts)

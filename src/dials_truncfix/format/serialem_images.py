@@ -6,7 +6,6 @@ import functools
 import logging
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from dials_truncfix.format.tem_models import log_once, plain_failures
 from dials_truncfix.io.calibration import (
     Calibration,
     CalibrationFiles,
-    find_companions,
+    chosen_files,
     load_calibration,
 )
 from dials_truncfix.io.frame_images import FrameImages
@@ -30,10 +29,9 @@ from dials_truncfix.io.microscope import (
     electron_wavelength,
     high_tension,
 )
-from dials_truncfix.io.mrc_header import HEADER_BYTES, header_labels, parse_header
-from dials_truncfix.io.serialem import FrameStack, open_frames
-from dials_truncfix.io.serialem_title import is_serialem_title
-from dials_truncfix.io.tiff_stack import TIFFStack, is_tiff, read_description
+from dials_truncfix.io.mrc_header import HEADER_BYTES, parse_header
+from dials_truncfix.io.serialem import has_serialem_title, open_frames
+from dials_truncfix.io.tiff_stack import TIFFStack, is_tiff
 
 LOGGER = "dxtbx.format.SerialEM"
 
@@ -55,7 +53,7 @@ class SerialEMImages:
         with plain_failures():
             self._frames = open_frames(stack)
             self._recipe = recipe
-            files = _calibration_files(self._frames, recipe)
+            files = chosen_files(self._frames, recipe)
             self._calibration_key = (
                 files,
                 tuple(_state(path) for path in (files.gain_reference, files.defects)),
@@ -288,12 +286,11 @@ def is_frame_file(path: str, *, tiff: bool, several: bool) -> bool:
     bool
     """
     try:
+        if not has_serialem_title(path):
+            return False
         with open(path, "rb") as stream:
             start = stream.read(HEADER_BYTES)
         if is_tiff(start) != tiff:
-            return False
-        lines = read_description(path).splitlines() if tiff else header_labels(start)
-        if not is_serialem_title(lines):
             return False
         n_frames = TIFFStack.open(path).n_frames if tiff else parse_header(start).nz
     except OSError:
@@ -322,21 +319,6 @@ def _state(path: Path | None) -> Any:
         return None
     status = os.stat(path)
     return status.st_mtime_ns, status.st_size
-
-
-def _calibration_files(frames: FrameStack, recipe: FrameRecipe) -> CalibrationFiles:
-    """Choose between what the title and what the recipe name."""
-    named = {
-        key: Path(value)
-        for key in ("gain_reference", "defects")
-        if isinstance(value := getattr(recipe, key), str)
-    }
-    found = find_companions(
-        frames,
-        gain_reference=recipe.gain_reference is True,
-        defects=recipe.defects is True,
-    )
-    return replace(found, **named)
 
 
 def _metadata(stack: Path) -> MdocSection | None:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.io.atomic import PathLike
 from dials_truncfix.io.defect_correction import DefectCorrection, plan_correction
 from dials_truncfix.io.defects import bad_pixels, read_defects
 from dials_truncfix.io.frame_orientation import rotate_flip
+from dials_truncfix.io.frame_recipe import FrameRecipe, is_recipe, read_recipe
 from dials_truncfix.io.gain_reference import (
     apply_gain,
     find_companion,
     read_reference,
     turn_reference,
 )
-from dials_truncfix.io.serialem import FrameStack
+from dials_truncfix.io.serialem import FrameStack, has_serialem_title, open_frames
 
 
 @contextmanager
@@ -126,6 +129,70 @@ def _companion(
             "it nor in the folder above: copy it there"
         )
     return found
+
+
+def chosen_files(frames: FrameStack, recipe: FrameRecipe) -> CalibrationFiles:
+    """Choose between the files that a title and a recipe name.
+
+    Parameters
+    ----------
+    frames : FrameStack
+        An opened stack.
+    recipe : FrameRecipe
+        What to make of it.
+
+    Returns
+    -------
+    CalibrationFiles
+
+    Raises
+    ------
+    ValueError
+        If the recipe wants a file that the title names, and there is none.
+    """
+    named = {
+        key: Path(value)
+        for key in ("gain_reference", "defects")
+        if isinstance(value := getattr(recipe, key), str)
+    }
+    found = find_companions(
+        frames,
+        gain_reference=recipe.gain_reference is True,
+        defects=recipe.defects is True,
+    )
+    return replace(found, **named)
+
+
+def files_behind(path: PathLike) -> list[Path]:
+    """List the files that pixels depend on: the path itself, and what it names.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Any file. Recipes and frames of SerialEM depend on others.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    ValueError
+        If something that they name is missing or damaged.
+    """
+    files = [Path(path)]
+    recipe = FrameRecipe()
+    try:
+        if is_recipe(os.fspath(path)):
+            stack, recipe = read_recipe(os.fspath(path))
+            files.append(stack)
+        elif not has_serialem_title(path):
+            return files
+        chosen = chosen_files(open_frames(files[-1]), recipe)
+    except OSError:
+        # Whoever opens the file says what is wrong with it.
+        return files
+    return [*files, *(f for f in (chosen.gain_reference, chosen.defects) if f)]
 
 
 def load_calibration(

@@ -21,6 +21,7 @@ from dials_truncfix.io import nibbles, tiff_stack
 from dials_truncfix.io.atomic import PathLike
 from dials_truncfix.io.frame_orientation import rotate_flip, swaps_sides
 from dials_truncfix.io.mrc import MRCStack
+from dials_truncfix.io.mrc_header import HEADER_BYTES, header_labels
 from dials_truncfix.io.serialem_title import (
     FrameTitle,
     format_title,
@@ -187,6 +188,21 @@ def open_frames(path: PathLike) -> FrameStack:
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     return FrameStack(stack, title, True)
+
+
+def has_serialem_title(path: PathLike) -> bool:
+    """Whether a file carries a title of SerialEM's plugin, be it damaged or not.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with open(path, "rb") as file:
+        start = file.read(HEADER_BYTES)
+    if tiff_stack.is_tiff(start):
+        return is_serialem_title(tiff_stack.read_description(path).splitlines())
+    return is_serialem_title(header_labels(start))
 
 
 def write_frames(

@@ -14,6 +14,7 @@ from dxtbx import IncorrectFormatError, flumpy
 
 from dials_truncfix import compat
 from dials_truncfix.correction.regions.scattering import two_theta_map
+from dials_truncfix.io.calibration import files_behind
 from dials_truncfix.io.tvips import find_parts
 
 IntArray = npt.NDArray[np.int32]
@@ -248,8 +249,11 @@ def image_files(imageset: Any) -> list[Path]:
 
 
 def file_parts(path: Path) -> list[Path]:
-    """List the files behind a path, itself first: a .tvips series may lie in several."""
-    return find_parts(path) if path.suffix.lower() == ".tvips" else [path]
+    """List the files behind a path, itself first.
+
+    A .tvips series may lie in several, and frames of SerialEM need a gain reference.
+    """
+    return find_parts(path) if path.suffix.lower() == ".tvips" else files_behind(path)
 
 
 def sha256(path: Path) -> str:
