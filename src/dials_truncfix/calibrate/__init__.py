@@ -1,0 +1,1 @@
+"""Measurements of camera and microscope from recorded images and reflections."""
