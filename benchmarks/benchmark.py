@@ -1,7 +1,7 @@
 """Run the benchmarks one after the other.
 
 Usage: python benchmarks/benchmark.py [fit_accuracy] [truncation_table] [speed]
-       [frame_reading] [intensities] [postrefinement]
+       [frame_reading] [intensities] [rings] [postrefinement]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ TITLES = {
     "speed": "CPU time and memory",
     "frame_reading": "Reading a frame of a K3",
     "intensities": "Intensities integrated by DIALS against known truth",
+    "rings": "Camera length and ellipse by rings against known truth",
     "postrefinement": "Postrefinement against known truth, and beside its peers",
 }
 

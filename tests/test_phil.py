@@ -15,6 +15,7 @@ MODULES = {
     "dials.import": "dials.command_line.dials_import",
     "dials.index": "dials.command_line.index",
     "dials.truncfix": "dials_truncfix.command_line.truncfix",
+    "dials.truncfix_calibrate": "dials_truncfix.command_line.truncfix_calibrate",
     "dials.truncfix_postrefine": "dials_truncfix.command_line.truncfix_postrefine",
     "dials.truncfix_simulate": "dials_truncfix.command_line.truncfix_simulate",
 }

@@ -97,20 +97,19 @@ def linear_maps(
     )
 
 
-def write_maps(maps: DistortionMaps, x_path: Path, y_path: Path) -> None:
-    """Write maps for lookup.dx and lookup.dy of dials.import."""
-    for path, values in ((x_path, maps.dx), (y_path, maps.dy)):
-        with open(path, "wb") as stream:
-            pickle.dump((flumpy.from_numpy(np.ascontiguousarray(values)),), stream, 2)
+def map_bytes(offsets: Array) -> bytes:
+    """Content of a file for lookup.dx or lookup.dy of dials.import."""
+    return pickle.dumps((flumpy.from_numpy(np.ascontiguousarray(offsets)),), 2)
 
 
 def read_maps(imageset: Any) -> DistortionMaps | None:
-    """Maps of an imageset, None where it has none."""
+    """Return the maps of an imageset, None where it has none."""
     lookup = imageset.external_lookup
     if lookup.dx.data.empty() or lookup.dy.data.empty():
         return None
     dx, dy = (
-        flumpy.to_numpy(item.data.tile(0).data()).copy() for item in (lookup.dx, lookup.dy)
+        flumpy.to_numpy(item.data.tile(0).data()).copy()
+        for item in (lookup.dx, lookup.dy)
     )
     return DistortionMaps(dx, dy)
 

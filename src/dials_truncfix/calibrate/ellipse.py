@@ -63,7 +63,7 @@ def strain_matrix(p: float, q: float) -> Array:
 def ellipse_errors(
     strain: tuple[float, float], covariance: Array
 ) -> tuple[float, float]:
-    """Standard uncertainties of ratio and azimuth.
+    """Compute standard uncertainties of ratio and azimuth.
 
     Parameters
     ----------

@@ -19,63 +19,48 @@ doi:10.1080/00401706.1974.10489171.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import least_squares
 
-from dials_truncfix.calibrate.cake import Cake, Pixels, make_cake
-from dials_truncfix.calibrate.ellipse import strain_matrix
+from dials_truncfix.calibrate.cake import Pixels
+from dials_truncfix.calibrate.ring_model import (
+    LENGTH,
+    N_SECTORS,
+    SHAPE,
+    SPREAD,
+    WIDTH,
+    P,
+    Q,
+    RingGeometry,
+    Window,
+    X,
+    Y,
+    basis,
+    make_windows,
+    on_image,
+    positions,
+    projected,
+    widths,
+)
 
 Array = npt.NDArray[np.float64]
 
-#: Sectors of the cells; windows of weak rings join neighbours.
-N_SECTORS = 72
+#: How many neighbouring sectors may be joined.
 _JOINS = (1, 2, 3, 4, 6)
 #: Height over its standard deviation that a ring shall have in a sector.
 _TELLING = 4.0
 #: Of a ring that counts, over all sectors.
 _SIGNIFICANT = 6.0
-#: Part of its circumference on which a ring has to be seen.
-_LEAST_ARC = 0.3
-#: Half width of a window, in widths of the ring and at least in pixels.
-_WINDOW_WIDTHS, _WINDOW_PIXELS = 4.5, 6.0
 _BIWEIGHT = 4.685
 _MAD_TO_SD = 1.4826
-#: Darker than this part of the ring's median, a cell lies in a shadow.
-_SHADOW = 0.5
 _PASSES = 10
 #: Shift that ends the passes, pixels.
 _CONVERGED = 0.01
-#: Positions of the parameters.
-_X, _Y, _LENGTH, _P, _Q, _WIDTH, _SPREAD, _SHAPE = range(8)
-GEOMETRY = slice(_X, _Q + 1)
-
-
-@dataclass(frozen=True)
-class RingGeometry:
-    """Where rings lie.
-
-    Attributes
-    ----------
-    centre : tuple of float
-        Beam on the panel (fast, slow), mm from its corner.
-    distance : float
-        Camera length, mm.
-    strain : tuple of float
-        (p, q) of the ellipse; see `ellipse`.
-    """
-
-    centre: tuple[float, float]
-    distance: float
-    strain: tuple[float, float]
-
-    @property
-    def undo(self) -> Array:
-        """Inverse of the magnification matrix."""
-        return strain_matrix(-self.strain[0], -self.strain[1])
+GEOMETRY = slice(X, Q + 1)
 
 
 @dataclass(frozen=True)
@@ -116,20 +101,6 @@ class RingFit:
     converged: bool
 
 
-@dataclass
-class _Window:
-    """Cells about one ring or several that overlap."""
-
-    rings: npt.NDArray[np.int64]
-    radius: Array
-    value: Array
-    #: 1/σ², and the same with outlying cells counting less.
-    full_weight: Array
-    weight: Array
-    azimuth: Array
-    polynomial: Array
-
-
 def fit_rings(
     pixels: Pixels, tan_two_theta: Array, start: RingGeometry, width: float
 ) -> RingFit:
@@ -160,20 +131,19 @@ def fit_rings(
     rings = np.arange(len(tan_two_theta))
     converged, joins = False, np.ones(len(rings), dtype=int)
     for number in range(_PASSES):
-        rings = _on_image(pixels, tan_two_theta, geometry, rings)
-        windows = _make_windows(pixels, tan_two_theta, geometry, rings, shape, joins)
+        rings = on_image(pixels, tan_two_theta, geometry, rings)
+        windows = make_windows(pixels, tan_two_theta, geometry, rings, shape, joins)
         parameters = np.concatenate([np.zeros(3), geometry.strain, shape])
         solution = _solve(windows, tan_two_theta, geometry, parameters)
         heights, errors = _heights(windows, tan_two_theta, geometry, solution)
         significance = _significance(heights, errors, len(tan_two_theta))
         moved = _largest_shift(pixels, geometry, solution, tan_two_theta, rings)
-        geometry, shape = _updated(geometry, solution), solution[_WIDTH:]
+        geometry, shape = _updated(geometry, solution), solution[WIDTH:]
         new_joins = _joins(heights, errors, len(tan_two_theta))
         kept = rings[significance[rings] > _SIGNIFICANT]
         if len(kept) < 2:
             raise ValueError(
-                f"{len(kept)} ring of the standard stands out from the noise, and two "
-                "at least are needed"
+                "fewer than two rings of the standard stand out from the noise"
             )
         same = len(kept) == len(rings) and np.array_equal(joins, new_joins)
         rings, joins = kept, new_joins if number < _PASSES // 2 else joins
@@ -184,202 +154,18 @@ def fit_rings(
                    rings, converged)  # fmt: skip
 
 
-def _on_image(
-    pixels: Pixels,
-    tangent: Array,
-    geometry: RingGeometry,
-    rings: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
-    """Rings of which enough lies on the image."""
-    far = np.hypot(pixels.x - geometry.centre[0], pixels.y - geometry.centre[1])
-    step = 4 * pixels.size
-    count = np.bincount((far / step).astype(int))
-    radius = geometry.distance * tangent[rings]
-    place = np.minimum((radius / step).astype(int), len(count) - 1)
-    whole = 2 * np.pi * radius * step / pixels.size**2
-    seen = (radius / step < len(count)) & (count[place] > _LEAST_ARC * whole)
-    return rings[seen & (radius > _WINDOW_PIXELS * pixels.size)]
-
-
-def _widths(shape: Array, radius: Array) -> Array:
-    """Standard deviation of the profile at a radius: constant and proportional part."""
-    return np.hypot(np.exp(shape[0]), shape[1] * radius)
-
-
-def _make_windows(
-    pixels: Pixels,
-    tangent: Array,
-    geometry: RingGeometry,
-    rings: npt.NDArray[np.int64],
-    shape: Array,
-    joins: npt.NDArray[np.int64],
-) -> list[_Window]:
-    """Cut a cake into windows about the rings."""
-    radius = geometry.distance * tangent[rings]
-    if not len(radius):
-        raise ValueError("no ring of the standard lies on the image")
-    half = np.maximum(
-        _WINDOW_WIDTHS * _widths(shape, radius), _WINDOW_PIXELS * pixels.size
-    )
-    low, high = np.maximum(radius - half, 0.0), radius + half
-    cake = make_cake(
-        pixels,
-        geometry.centre,
-        geometry.undo,
-        radius_range=(float(low.min()), float(high.max())),
-        step=pixels.size,
-        n_sectors=N_SECTORS,
-    )
-    weight = _cell_weights(cake)
-    windows = []
-    for members in _overlapping(low, high):
-        first = int((low[members[0]] - low.min()) / pixels.size)
-        last = int(np.ceil((high[members].max() - low.min()) / pixels.size))
-        part = slice(first, min(last, cake.mean.shape[1]))
-        join = int(joins[rings[members]].max())
-        window = _joined(cake, weight, part, join)
-        middle = window.radius.mean()
-        scaled = (window.radius - middle) / np.ptp(window.radius)
-        degree = min(len(members), 4)
-        window.polynomial = scaled[..., None] ** np.arange(degree + 1)
-        window.rings = rings[members]
-        enough = (window.weight > 0).sum(axis=1) > 2 * (degree + 1 + len(members))
-        if enough.any():
-            windows.append(_rows(window, enough))
-    if not windows:
-        raise ValueError("no ring of the standard is seen by enough pixels")
-    return windows
-
-
-def _rows(window: _Window, keep: npt.NDArray[np.bool_]) -> _Window:
-    return replace(
-        window,
-        **{
-            name: getattr(window, name)[keep]
-            for name in (
-                "radius",
-                "value",
-                "full_weight",
-                "weight",
-                "azimuth",
-                "polynomial",
-            )
-        },
-    )
-
-
-def _cell_weights(cake: Cake) -> Array:
-    """1/σ² of cells; 0 for empty ones and those in or beside a shadow."""
-    weight = np.where(np.isfinite(cake.error), cake.error, np.inf) ** -2.0
-    known = np.where(weight > 0, cake.mean, np.nan)
-    some = np.isfinite(known).any(axis=0)
-    median = np.full(known.shape[1], np.nan)
-    median[some] = np.nanmedian(known[:, some], axis=0)
-    noise = np.where(np.isfinite(cake.error), cake.error, 0.0)
-    dark = (known < _SHADOW * median) & (median - known > 3 * noise)
-    for step in (-1, 1):
-        dark |= np.roll(dark, step, axis=0)
-    return np.where(dark, 0.0, weight)
-
-
-def _overlapping(low: Array, high: Array) -> list[list[int]]:
-    """Group windows that overlap; they are in rising order."""
-    groups = [[0]]
-    for k in range(1, len(low)):
-        if low[k] < high[groups[-1]].max():
-            groups[-1].append(k)
-        else:
-            groups.append([k])
-    return groups
-
-
-def _joined(cake: Cake, weight: Array, part: slice, join: int) -> _Window:
-    """Cells of a window, those of neighbouring sectors joined."""
-
-    def stacked(values: Array) -> Array:
-        return values[:, part].reshape(len(values) // join, join, -1)
-
-    w = stacked(weight)
-    total = w.sum(axis=1)
-    safe = np.where(total > 0, total, 1.0)
-    value = (w * stacked(cake.mean)).sum(axis=1) / safe
-    radius = (w * stacked(cake.radius)).sum(axis=1) / safe
-    radius = np.where(total > 0, radius, stacked(cake.radius).mean(axis=1))
-    azimuth = cake.azimuth.reshape(-1, join).mean(axis=1)
-    empty = np.zeros(0)
-    return _Window(
-        empty.astype(np.int64), radius, value, total, total, azimuth, empty
-    )
-
-
-def _positions(
-    parameters: Array, geometry: RingGeometry, tangent: Array, azimuth: Array
-) -> Array:
-    """Radius of rings in the polar cells of a geometry, to first order.
-
-    Returns
-    -------
-    ndarray, shape (n_sectors, n_rings)
-        mm.
-    """
-    p, q = parameters[_P : _Q + 1]
-    relative = geometry.undo @ strain_matrix(p, q)
-    direction = np.stack([np.cos(azimuth), np.sin(azimuth)])
-    stretch = np.linalg.norm(relative @ direction, axis=0)
-    offset = direction.T @ (geometry.undo @ parameters[_X : _Y + 1])
-    length = geometry.distance * np.exp(parameters[_LENGTH])
-    return np.asarray(length * stretch[:, None] * tangent + offset[:, None])
-
-
-def _profiles(
-    window: _Window, tangent: Array, geometry: RingGeometry, parameters: Array
-) -> Array:
-    """Pseudo-Voigt profiles of unit height, shape (n_sectors, n_bins, n_rings)."""
-    place = _positions(parameters, geometry, tangent[window.rings], window.azimuth)
-    width = _widths(parameters[_WIDTH:], geometry.distance * tangent[window.rings])
-    square = ((window.radius[..., None] - place[:, None, :]) / width) ** 2
-    mixing = parameters[_SHAPE]
-    # both parts have the same width at half height
-    lorentzian = 1.0 / (1.0 + square / (2 * np.log(2)))
-    return np.asarray((1 - mixing) * np.exp(-0.5 * square) + mixing * lorentzian)
-
-
-def _basis(
-    window: _Window, tangent: Array, geometry: RingGeometry, parameters: Array
-) -> Array:
-    """Weighted profiles and polynomial, shape (n_sectors, n_bins, n_linear)."""
-    profiles = _profiles(window, tangent, geometry, parameters)
-    basis = np.concatenate([profiles, window.polynomial], axis=2)
-    return np.asarray(basis * np.sqrt(window.weight)[..., None])
-
-
-def _projected(
-    windows: Sequence[_Window],
-    tangent: Array,
-    geometry: RingGeometry,
-    parameters: Array,
-) -> list[Array]:
-    """Weighted residuals after the best linear parameters, window by window."""
-    result = []
-    for window in windows:
-        q, _ = np.linalg.qr(_basis(window, tangent, geometry, parameters))
-        y = (np.sqrt(window.weight) * window.value)[..., None]
-        result.append((y - q @ (np.swapaxes(q, 1, 2) @ y))[..., 0])
-    return result
-
-
 def _solve(
-    windows: list[_Window], tangent: Array, geometry: RingGeometry, start: Array
+    windows: list[Window], tangent: Array, geometry: RingGeometry, start: Array
 ) -> Array:
     """Refine the shared parameters, outlying cells with less weight each time."""
     parameters = start
     n_rings = sum(len(window.rings) for window in windows)
     lower = np.full(8, -np.inf)
     upper = np.full(8, np.inf)
-    lower[_WIDTH], upper[_WIDTH] = start[_WIDTH] - 1.5, start[_WIDTH] + 1.5
-    lower[_SPREAD:], upper[_SPREAD:] = 0.0, (0.1, 1.0)
+    lower[WIDTH], upper[WIDTH] = start[WIDTH] - 1.5, start[WIDTH] + 1.5
+    lower[SPREAD:], upper[SPREAD:] = 0.0, (0.1, 1.0)
     # a width that grows with the radius needs several radii to be seen
-    free = np.arange(8) if n_rings > 2 else np.delete(np.arange(8), _SPREAD)
+    free = np.arange(8) if n_rings > 2 else np.delete(np.arange(8), SPREAD)
     # the pull of one step of each parameter on the positions is alike
     reach = max(float(window.radius.max()) for window in windows)
     scale = np.array([1.0, 1.0, 1 / reach, 1 / reach, 1 / reach, 1.0, 1 / reach, 1.0])
@@ -388,7 +174,7 @@ def _solve(
         full = parameters.copy()
         full[free] = values
         return np.concatenate(
-            [r.ravel() for r in _projected(windows, tangent, geometry, full)]
+            [r.ravel() for r in projected(windows, tangent, geometry, full)]
         )
 
     for _ in range(3):
@@ -406,7 +192,7 @@ def _solve(
         parameters[free] = solution.x
         for window in windows:
             window.weight = window.full_weight
-        unweighted = _projected(windows, tangent, geometry, parameters)
+        unweighted = projected(windows, tangent, geometry, parameters)
         sd = _robust_sd(windows, unweighted)
         for window, residual in zip(windows, unweighted):
             t = np.clip(np.abs(residual) / (_BIWEIGHT * sd), 0.0, 1.0)
@@ -414,14 +200,14 @@ def _solve(
     return parameters
 
 
-def _robust_sd(windows: Sequence[_Window], residuals: Sequence[Array]) -> float:
-    """Standard deviation of weighted residuals, by their median."""
+def _robust_sd(windows: Sequence[Window], residuals: Sequence[Array]) -> float:
+    """Estimate the standard deviation of weighted residuals by their median."""
     used = np.concatenate([r[w.weight > 0] for w, r in zip(windows, residuals)])
     return max(_MAD_TO_SD * float(np.median(np.abs(used))), 1e-12)
 
 
 def _heights(
-    windows: Sequence[_Window],
+    windows: Sequence[Window],
     tangent: Array,
     geometry: RingGeometry,
     parameters: Array,
@@ -429,10 +215,10 @@ def _heights(
     """Height of each ring in each sector, with its standard deviation (ADU)."""
     heights, errors = {}, {}
     for window in windows:
-        basis = _basis(window, tangent, geometry, parameters)
+        columns = basis(window, tangent, geometry, parameters)
         y = (np.sqrt(window.weight) * window.value)[..., None]
-        inverse = np.linalg.pinv(np.swapaxes(basis, 1, 2) @ basis)
-        linear = (inverse @ (np.swapaxes(basis, 1, 2) @ y))[..., 0]
+        inverse = np.linalg.pinv(np.swapaxes(columns, 1, 2) @ columns)
+        linear = (inverse @ (np.swapaxes(columns, 1, 2) @ y))[..., 0]
         spread = np.sqrt(np.maximum(np.diagonal(inverse, axis1=1, axis2=2), 0.0))
         for k, ring in enumerate(window.rings):
             heights[int(ring)] = linear[:, k]
@@ -440,9 +226,7 @@ def _heights(
     return heights, errors
 
 
-def _significance(
-    heights: dict[int, Array], errors: dict[int, Array], n: int
-) -> Array:
+def _significance(heights: dict[int, Array], errors: dict[int, Array], n: int) -> Array:
     """Weighted mean height of each ring over its standard deviation."""
     result = np.zeros(n)
     for ring, height in heights.items():
@@ -467,11 +251,11 @@ def _joins(
 def _updated(geometry: RingGeometry, parameters: Array) -> RingGeometry:
     return RingGeometry(
         centre=(
-            geometry.centre[0] + float(parameters[_X]),
-            geometry.centre[1] + float(parameters[_Y]),
+            geometry.centre[0] + float(parameters[X]),
+            geometry.centre[1] + float(parameters[Y]),
         ),
-        distance=geometry.distance * float(np.exp(parameters[_LENGTH])),
-        strain=(float(parameters[_P]), float(parameters[_Q])),
+        distance=geometry.distance * float(np.exp(parameters[LENGTH])),
+        strain=(float(parameters[P]), float(parameters[Q])),
     )
 
 
@@ -485,14 +269,14 @@ def _largest_shift(
     """How far any place of any ring moves, mm."""
     azimuth = np.linspace(0, 2 * np.pi, 24)
     still = np.concatenate([np.zeros(3), geometry.strain])
-    before = _positions(still, geometry, tangent[rings], azimuth)
-    after = _positions(parameters, geometry, tangent[rings], azimuth)
+    before = positions(still, geometry, tangent[rings], azimuth)
+    after = positions(parameters, geometry, tangent[rings], azimuth)
     return float(np.abs(after - before).max())
 
 
 def _finish(
     pixels: Pixels,
-    windows: list[_Window],
+    windows: list[Window],
     tangent: Array,
     geometry: RingGeometry,
     shape: Array,
@@ -508,15 +292,65 @@ def _finish(
     def residuals(values: Array) -> list[Array]:
         moved = tangent.copy()
         moved[seen] += values[8:] / geometry.distance
-        return _projected(windows, moved, geometry, values[:8])
+        return projected(windows, moved, geometry, values[:8])
 
     at = np.concatenate([parameters, np.zeros(n_rings)])
     step = np.full(len(at), 1e-3 * pixels.size)
-    step[[_LENGTH, _P, _Q, _SPREAD]] /= geometry.distance * tangent[seen].max()
-    step[[_WIDTH, _SHAPE]] = 1e-3
+    step[[LENGTH, P, Q, SPREAD]] /= geometry.distance * tangent[seen].max()
+    step[[WIDTH, SHAPE]] = 1e-3
+    curvature, score = _curvature(residuals, at, step, np.arange(8))
+    bread = np.linalg.pinv(curvature, rcond=1e-14, hermitian=True)
+    covariance = bread @ (score.T @ score) @ bread
+    covariance *= _inflation(windows) ** 2 * len(score) / max(len(score) - 8, 1)
     centre = residuals(at)
-    derivative: list[list[Array]] = [[] for _ in windows]
-    for k in range(len(at)):
+    used = [r[w.weight > 0] for w, r in zip(windows, centre)]
+    scatter = float(np.concatenate(used).std())
+    # a ring in the wrong place is made of outlying cells: here they all count
+    for window in windows:
+        window.weight = window.full_weight
+    deviation, deviation_error = _deviations(
+        *_curvature(residuals, at, step, np.arange(8, len(at)))
+    )
+    order = [int(np.flatnonzero(seen == ring)[0]) for ring in rings]
+    return RingFit(
+        geometry=geometry,
+        covariance=covariance[GEOMETRY, GEOMETRY],
+        width=widths(shape, geometry.distance * tangent[rings]),
+        rings=rings,
+        significance=significance[rings],
+        deviation=deviation[order],
+        deviation_error=deviation_error[order],
+        n_blocks=len(score),
+        scatter=scatter,
+        converged=converged,
+    )
+
+
+def _curvature(
+    residuals: Callable[[Array], list[Array]],
+    at: Array,
+    step: Array,
+    which: npt.NDArray[np.int64],
+) -> tuple[Array, Array]:
+    """Curvature of half the sum of squares, and its gradient block by block.
+
+    Parameters
+    ----------
+    residuals : callable
+        Residuals of all windows, each of shape (n_sectors, n_bins), from parameters.
+    at, step : ndarray, shape (n,)
+        Parameters, and steps for differences.
+    which : ndarray of int, shape (m,)
+        Parameters to differentiate by.
+
+    Returns
+    -------
+    curvature : ndarray, shape (m, m)
+    score : ndarray, shape (n_blocks, m)
+    """
+    centre = residuals(at)
+    derivative: list[list[Array]] = [[] for _ in centre]
+    for k in which:
         forward, backward = at.copy(), at.copy()
         forward[k] += step[k]
         backward[k] -= step[k]
@@ -524,36 +358,16 @@ def _finish(
             derivative, residuals(forward), residuals(backward)
         ):
             store.append((high - low) / (2 * step[k]))
-    curvature = np.zeros((len(at), len(at)))
+    curvature = np.zeros((len(which), len(which)))
     scores = []
     for store, residual in zip(derivative, centre):
         jacobian = np.stack(store, axis=-1)
         curvature += np.einsum("sbi,sbj->ij", jacobian, jacobian)
         scores.append(np.einsum("sbi,sb->si", jacobian, residual))
-    score = np.concatenate(scores)
-    shared = slice(0, 8)
-    bread = np.linalg.pinv(curvature[shared, shared], rcond=1e-14, hermitian=True)
-    covariance = bread @ (score[:, shared].T @ score[:, shared]) @ bread
-    inflation = _inflation(windows)
-    covariance *= inflation**2 * len(score) / max(len(score) - 8, 1)
-    deviation, deviation_error = _deviations(curvature[8:, 8:], score[:, 8:])
-    used = [r[w.weight > 0] for w, r in zip(windows, centre)]
-    order = [int(np.flatnonzero(seen == ring)[0]) for ring in rings]
-    return RingFit(
-        geometry=geometry,
-        covariance=covariance[GEOMETRY, GEOMETRY],
-        width=_widths(shape, geometry.distance * tangent[rings]),
-        rings=rings,
-        significance=significance[rings],
-        deviation=deviation[order],
-        deviation_error=inflation * deviation_error[order],
-        n_blocks=len(score),
-        scatter=float(np.concatenate(used).std()),
-        converged=converged,
-    )
+    return curvature, np.concatenate(scores)
 
 
-def _inflation(windows: Sequence[_Window]) -> float:
+def _inflation(windows: Sequence[Window]) -> float:
     """Mean weight over mean slope of the influence function ψ = weight × residual.
 
     The curvature of a robust target is ψ', not the weight: for normal residuals the

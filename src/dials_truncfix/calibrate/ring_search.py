@@ -119,8 +119,10 @@ def _flattened(total: Array, weight: Array) -> Array:
     local_weight = np.maximum(ndimage.uniform_filter(weight, box), 1e-9)
     mean = ndimage.uniform_filter(total, box) / local_weight
     deviation = np.where(weight > 0.5, total - weight * mean, 0.0)
-    noise = np.sqrt(ndimage.uniform_filter(deviation**2, box) / local_weight)
-    scaled = deviation / np.maximum(noise, np.median(noise) * 1e-3 + 1e-12)
+    # the filter's running sums leave small negative numbers where all is zero
+    square = np.maximum(ndimage.uniform_filter(deviation**2, box), 0.0)
+    noise = np.sqrt(square / local_weight)
+    scaled = deviation / np.maximum(noise, np.median(noise[weight > 0.5]) * 0.01)
     # rings are wider than the noise
     return np.asarray(
         ndimage.gaussian_filter(np.clip(scaled, -_CEILING, _CEILING), _RING_WIDTH)
@@ -188,7 +190,9 @@ def lay_rings(
     profiles, start = _log_profiles(pixels, centre, inner, reach)
     margin = int(np.ceil(1.5 * largest_strain / _LOG_STEP))
     span = int(np.ceil(np.log1p(distance_range) / _LOG_STEP))
-    lengths = np.log(distance) + _LOG_STEP * np.arange(-span - margin, span + margin + 1)
+    lengths = np.log(distance) + _LOG_STEP * np.arange(
+        -span - margin, span + margin + 1
+    )
     comb = np.zeros((_SECTORS, len(lengths)))
     seen = np.zeros(len(lengths))
     for tangent, part in zip(tan_two_theta, weight):

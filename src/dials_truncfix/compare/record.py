@@ -40,7 +40,7 @@ def comparison_record(compared: Compared) -> dict[str, Any]:
         "findings": findings(compared),
         "warnings": warnings(compared),
     }
-    return dict(_finite(record))
+    return dict(finite_values(record))
 
 
 def as_json(record: dict[str, Any]) -> bytes:
@@ -59,11 +59,12 @@ def _figures(figures: TruthFigures | None) -> dict[str, Any] | None:
     return None if figures is None else asdict(figures)
 
 
-def _finite(value: Any) -> Any:
+def finite_values(value: Any) -> Any:
+    """Turn numbers that are not finite into None, in lists and dictionaries too."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite_values(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite_values(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -86,7 +86,7 @@ def comparison_page(compared: Compared) -> str:
                 ],
             )
         )
-    tables = [_html_table(table) for table in comparison_tables(compared)]
+    tables = [html_table(table) for table in comparison_tables(compared)]
     sections.append(Section("Tables", tables, True))
     return render_page(
         "Integrated intensities before and after",
@@ -96,7 +96,8 @@ def comparison_page(compared: Compared) -> str:
     )
 
 
-def _html_table(table: TextTable) -> Table:
+def html_table(table: TextTable) -> Table:
+    """Put the two lines of a head of columns into one."""
     header, group = [], ""
     for name in table.header:
         first, _, second = name.partition("\n")

@@ -68,7 +68,7 @@ def powder_electrons(
     beam_stop_radius: float = 0.0,
     beam_stop_arm: float = 0.0,
 ) -> FloatArray:
-    """Expected electrons of a ring pattern.
+    """Sum up the electrons expected in a ring pattern.
 
     Parameters
     ----------
@@ -111,9 +111,7 @@ def powder_electrons(
     varying = 1.0 + texture * np.cos(2 * (azimuth - texture_azimuth))
     expected = np.zeros(geometry.shape)
     if background is not None:
-        expected += background.expected(
-            2 * np.sin(two_theta / 2) / geometry.wavelength
-        )
+        expected += background.expected(2 * np.sin(two_theta / 2) / geometry.wavelength)
     sigma = ring_width * geometry.pixel_size
     for d, height in zip(np.atleast_1d(d_spacings), np.atleast_1d(heights)):
         if not d > geometry.wavelength / 2:

@@ -1,0 +1,75 @@
+"""Parameters of dials.truncfix_calibrate."""
+
+from __future__ import annotations
+
+import libtbx.phil
+
+phil_scope = libtbx.phil.parse(
+    """
+mode = *rings
+  .type = choice
+  .help = "rings: camera length, beam centre and ellipticity from the rings of a"
+          "polycrystalline standard."
+
+rings
+  .help = "For mode=rings. Give images of one recording, or experiments that refer to"
+          "them; they are averaged."
+{
+  standard = None
+    .type = str
+    .help = "What was recorded: aluminium, gold, graphite or silicon, or, where pyFAI is"
+            "installed, one of its calibrants."
+  d_spacings = None
+    .type = floats(size_min=2, value_min=1e-3)
+    .help = "Spacings of the rings instead of the name of a standard, Å."
+  d_min = 0.5
+    .type = float(value_min=1e-3)
+    .help = "Rings of smaller spacings are left out, Å."
+  d_max = None
+    .type = float(value_min=1e-3)
+    .help = "Rings of larger spacings are left out, Å."
+  images = None
+    .type = ints(size=2, value_min=1)
+    .help = "First and last image to average, counted from 1. None: all."
+  distance_range = 0.2
+    .type = float(value_min=0.001, value_max=2)
+    .help = "How far the camera length of the experiments may be wrong, as a fraction."
+  largest_ellipticity = 0.06
+    .type = float(value_min=0.001, value_max=0.3)
+    .help = "Largest ellipticity in the search for a start."
+    .expert_level = 1
+  search_centre = True
+    .type = bool
+    .help = "Look for the centre of symmetry of the image. Otherwise the beam centre of"
+            "the experiments must be right within about the width of a ring."
+    .expert_level = 1
+}
+
+output {
+  experiments = calibrated.expt
+    .type = path
+    .help = "Experiments with the camera length and beam centre that were found. They"
+            "refer to the distortion maps. None: not written."
+  x_map = dx.pickle
+    .type = path
+    .help = "Distortion map for lookup.dx of dials.import, where a distortion was found."
+            "None: no maps."
+  y_map = dy.pickle
+    .type = path
+    .help = "Distortion map for lookup.dy of dials.import. None: no maps."
+  phil = distortion.phil
+    .type = path
+    .help = "The distortion as parameters of dials.generate_distortion_maps of this"
+            "version of DIALS. None: not written."
+  json = dials.truncfix_calibrate.json
+    .type = path
+    .help = "All figures. None: not written."
+  html = dials.truncfix_calibrate.html
+    .type = path
+    .help = "A page with plots, which works offline. None: not written."
+  log = dials.truncfix_calibrate.log
+    .type = path
+    .help = "None: not written."
+}
+"""
+)

@@ -1,0 +1,78 @@
+r"""
+Calibrate camera and microscope from recorded images and reflections.
+
+mode=rings measures camera length, beam centre and ellipticity, with standard
+uncertainties, from the rings of a polycrystalline standard. The images of the recording
+are averaged; spots, texture and a beam stop do no harm. It writes experiments with what
+was found, and distortion maps: give them to dials.import for the images of crystals,
+
+  dials.import images/*.img reference_geometry=calibrated.expt \
+      lookup.dx=dx.pickle lookup.dy=dy.pickle
+
+Examples::
+
+  dials.truncfix_calibrate mode=rings aluminium.img rings.standard=aluminium
+
+  dials.truncfix_calibrate imported.expt rings.d_spacings=2.355,2.039,1.442,1.230
+
+  dials.truncfix_calibrate imported.expt rings.standard=gold rings.distance_range=0.5
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from dials.util import Sorry, show_mail_handle_errors
+from dials.util.options import ArgumentParser
+
+from dials_truncfix.command_line.calibrate_phil import phil_scope
+from dials_truncfix.command_line.calibrate_rings import rings
+from dials_truncfix.command_line.program import (
+    explain,
+    keep_files,
+    parse_with_files,
+    start,
+)
+
+_MODES = {"rings": rings}
+
+
+@show_mail_handle_errors()
+def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
+    """Run dials.truncfix_calibrate as from the command line.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        Arguments; those of the command line if not given.
+    phil : libtbx.phil.scope
+        Definition of the parameters.
+    """
+    parser = ArgumentParser(
+        usage="dials.truncfix_calibrate mode=... [options] files",
+        phil=phil,
+        epilog=__doc__,
+    )
+    given = list(sys.argv[1:] if args is None else args)
+    params, options, files = parse_with_files(parser, given, phil)
+    if not files:
+        parser.print_help()
+        sys.exit(0)
+    out = params.output
+    keep_files(
+        files,
+        [out.experiments, out.x_map, out.y_map, out.phil, out.json, out.html, out.log],
+    )
+    start(parser, options, out.log)
+    try:
+        _MODES[params.mode](params, files)
+    except OSError as error:
+        raise Sorry(explain(error, "the files given")) from None
+    except ValueError as error:
+        raise Sorry(str(error)) from None
+
+
+if __name__ == "__main__":
+    run()

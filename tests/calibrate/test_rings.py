@@ -1,0 +1,115 @@
+"""Rings of simulated images, whose geometry is known.
+
+The camera is truncated, and the images have texture, spots and a beam stop with its arm.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dials_truncfix.calibrate.ring_model import RingGeometry
+from dials_truncfix.calibrate.ring_search import symmetry_centre
+from dials_truncfix.calibrate.rings import RingOptions, calibrate_rings
+from dials_truncfix.calibrate.standards import custom_standard, named_standard
+from powder_images import (
+    CAMERA,
+    CENTRE,
+    DISTANCE,
+    ELLIPSE,
+    SIZE,
+    STATED_DISTANCE,
+    WAVELENGTH,
+    pixels_of,
+    powder_recording,
+)
+
+#: Height of the strongest ring, e⁻ per pixel; the read noise is 2 e⁻.
+LEVELS = (4.0, 12.0, 40.0)
+
+
+def measure(image, standard="aluminium", saturated=None, **options):
+    if isinstance(standard, str):
+        standard = named_standard(standard, 0.7)
+    valid = np.ones(image.shape, dtype=bool)
+    middle = SIZE / 2 * CAMERA.pixel_size
+    return calibrate_rings(
+        pixels_of(image),
+        image.astype(float),
+        valid,
+        ~valid if saturated is None else saturated,
+        standard,
+        RingGeometry((middle, middle), STATED_DISTANCE, (0.0, 0.0)),
+        WAVELENGTH,
+        RingOptions(**options),
+    )
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_distance_centre_and_ellipse(level):
+    """Within 0.05 %, 0.1 px and 0.001, and within four standard uncertainties."""
+    result = measure(powder_recording(3, level).clipped)
+    assert result.distance == pytest.approx(DISTANCE, rel=5e-4)
+    assert result.centre == pytest.approx(CENTRE, abs=0.1)
+    assert result.ellipse.ellipticity == pytest.approx(ELLIPSE.ellipticity, abs=1e-3)
+    deviation = np.array(
+        [
+            *(np.array(result.centre) - CENTRE) * CAMERA.pixel_size,
+            np.log(result.distance / DISTANCE),
+            *(np.array(result.fit.geometry.strain) - ELLIPSE.strain),
+        ]
+    )
+    z = deviation / np.sqrt(np.diagonal(result.fit.covariance))
+    assert np.abs(z).max() < 4
+    assert np.abs(z).max() > 0.2
+
+
+def test_a_larger_ellipse_is_found_from_the_middle_of_the_image():
+    ellipse = type(ELLIPSE)(1.045, 2.1)
+    result = measure(powder_recording(4, 12.0, ellipse=ellipse).clipped)
+    assert result.ellipse.ellipticity == pytest.approx(0.045, abs=1e-3)
+    assert result.ellipse.azimuth == pytest.approx(2.1, abs=0.02)
+
+
+def test_spacings_can_be_given():
+    result = measure(
+        powder_recording(5, 12.0).clipped, custom_standard([2.338, 2.0248, 1.4317])
+    )
+    assert result.distance == pytest.approx(DISTANCE, rel=5e-4)
+    assert len(result.d) == 3
+
+
+def test_the_centre_is_that_of_symmetry():
+    image = powder_recording(6, 12.0).clipped.astype(float)
+    valid = np.ones(image.shape, dtype=bool)
+    # a hole that does not measure
+    valid[100:140, 300:340] = False
+    image[~valid] = 1e5
+    assert symmetry_centre(image, valid) == pytest.approx(CENTRE, abs=1.0)
+    with pytest.raises(ValueError, match="no pixel"):
+        symmetry_centre(image, ~np.ones_like(valid))
+
+
+@pytest.mark.parametrize("wrong", ["graphite", "silicon"])
+def test_a_wrong_standard_is_refused(wrong):
+    with pytest.raises(ValueError, match=wrong):
+        measure(powder_recording(7, 12.0).clipped, wrong)
+
+
+def test_wrong_spacings_are_refused():
+    """One ring of four is 2 % off."""
+    spacings = custom_standard([2.338, 2.0248 * 1.02, 1.4317, 1.2210])
+    with pytest.raises(ValueError, match="not those of|strong ring"):
+        measure(powder_recording(8, 12.0).clipped, spacings)
+
+
+def test_an_image_without_rings_is_refused():
+    with pytest.raises(ValueError, match="no rings of aluminium were found"):
+        measure(powder_recording(9, 12.0, rings=False).clipped)
+
+
+def test_saturated_rings_are_refused():
+    recording = powder_recording(10, 40.0)
+    level = np.percentile(recording.unclipped, 97)
+    with pytest.raises(ValueError, match="saturated"):
+        measure(recording.clipped, saturated=recording.unclipped > level)
