@@ -33,7 +33,7 @@ from powder_images import (
     write_powder,
 )
 
-from dials.util.tabulate import tabulate
+from dials.util import tabulate
 from dxtbx.model.experiment_list import ExperimentList, ExperimentListFactory
 
 from dials_truncfix.calibrate.geometry import with_geometry

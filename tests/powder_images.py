@@ -9,7 +9,7 @@ import numpy as np
 from dials_truncfix.calibrate.cake import Pixels
 from dials_truncfix.calibrate.ellipse import Ellipse, strain_matrix
 from dials_truncfix.calibrate.standards import named_standard
-from dials_truncfix.camera.f416 import F416, expose, fixed_pattern
+from dials_truncfix.camera.f416 import F416
 from dials_truncfix.simulate import output
 from dials_truncfix.simulate.background import Background
 from dials_truncfix.simulate.models import Geometry, Rotation, make_experiment
@@ -51,8 +51,8 @@ def powder_recording(seed, level, *, name="aluminium", ellipse=ELLIPSE, rings=Tr
     rng = np.random.default_rng(seed)
     x, y = rng.uniform(0, SIZE, (2, N_SPOTS))
     add_gaussian_spots(electrons, x, y, rng.exponential(2000.0, N_SPOTS), 1.0)
-    pattern = fixed_pattern(CAMERA, electrons.shape, seed)
-    return expose(CAMERA, electrons, pattern, seed, 1)
+    pattern = CAMERA.fixed_pattern(electrons.shape, seed)
+    return CAMERA.expose(electrons, pattern, seed, 1)
 
 
 def pixels_of(image):
