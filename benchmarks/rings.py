@@ -20,6 +20,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import numpy as np
+
+from dials.util import tabulate
+from dxtbx.model.experiment_list import ExperimentList, ExperimentListFactory
+
+from dials_truncfix.calibrate.geometry import with_geometry
+from dials_truncfix.calibrate.ring_model import RingGeometry
+from dials_truncfix.calibrate.rings import RingOptions, calibrate_rings
+from dials_truncfix.calibrate.standards import named_standard
 from powder_images import (
     CAMERA,
     CENTRE,
@@ -32,14 +40,6 @@ from powder_images import (
     powder_recording,
     write_powder,
 )
-
-from dials.util import tabulate
-from dxtbx.model.experiment_list import ExperimentList, ExperimentListFactory
-
-from dials_truncfix.calibrate.geometry import with_geometry
-from dials_truncfix.calibrate.ring_model import RingGeometry
-from dials_truncfix.calibrate.rings import RingOptions, calibrate_rings
-from dials_truncfix.calibrate.standards import named_standard
 
 LEVELS = (4.0, 12.0, 40.0)
 

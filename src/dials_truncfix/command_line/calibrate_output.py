@@ -18,7 +18,7 @@ logger = logging.getLogger("dials.truncfix.calibrate")
 
 
 class Output(NamedTuple):
-    """A file to write: its name, what it is, and its bytes, text or experiments."""
+    """A file to write: its name, what it is, and its bytes, text, or what writes itself."""
 
     path: str
     what: str

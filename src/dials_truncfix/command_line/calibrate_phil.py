@@ -6,10 +6,11 @@ import libtbx.phil
 
 phil_scope = libtbx.phil.parse(
     """
-mode = *rings
+mode = *rings spots
   .type = choice
   .help = "rings: camera length, beam centre and ellipticity from the rings of a"
-          "polycrystalline standard."
+          "polycrystalline standard. spots: anisotropic magnification from the indexed"
+          "reflections of one or many crystals."
 
 rings
   .help = "For mode=rings. Give images of one recording, or experiments that refer to"
@@ -45,11 +46,29 @@ rings
     .expert_level = 1
 }
 
+spots
+  .help = "For mode=spots. Give indexed, refined or integrated reflections of crystals of"
+          "one substance, with their experiments."
+{
+  group_by = *all file experiment
+    .type = choice
+    .help = "Which crystals share a distortion: all, those of one file, or none."
+  unit_cell = None
+    .type = floats(size=6, value_min=0)
+    .help = "True cell of the crystals, Å and degrees, where it is known: then the camera"
+            "lengths are measured too. None: the cell is refined, and the camera length"
+            "of the first group kept."
+}
+
 output {
   experiments = calibrated.expt
     .type = path
     .help = "Experiments with the camera length and beam centre that were found. They"
             "refer to the distortion maps. None: not written."
+  reflections = undistorted.refl
+    .type = path
+    .help = "For mode=spots: all reflections at the positions that a camera without"
+            "distortion would give. None: not written."
   x_map = dx.pickle
     .type = path
     .help = "Distortion map for lookup.dx of dials.import, where a distortion was found."

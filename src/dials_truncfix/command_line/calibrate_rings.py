@@ -125,8 +125,6 @@ def _check(params: Any) -> None:
             f"give either rings.standard, one of {', '.join(BUILT_IN)} or a calibrant of "
             "pyFAI, or the spacings of the rings as rings.d_spacings"
         )
-    if (params.output.x_map is None) != (params.output.y_map is None):
-        raise Sorry("output.x_map and output.y_map belong together: give both or none")
 
 
 def load_experiments(files: Sequence[str]) -> ExperimentList:

@@ -9,6 +9,12 @@ was found, and distortion maps: give them to dials.import for the images of crys
   dials.import images/*.img reference_geometry=calibrated.expt \
       lookup.dx=dx.pickle lookup.dy=dy.pickle
 
+mode=spots measures the anisotropic magnification of a camera, one matrix for each exposure
+group, from the indexed reflections of many crystals of one substance, together with their
+cell and orientations: a rotating lattice and its symmetry tell the distortion of the
+image from that of the cell. It writes the experiments with what was found, distortion
+maps, and the reflections at positions without distortion for dials.refine.
+
 Examples::
 
   dials.truncfix_calibrate mode=rings aluminium.img rings.standard=aluminium
@@ -16,6 +22,11 @@ Examples::
   dials.truncfix_calibrate imported.expt rings.d_spacings=2.355,2.039,1.442,1.230
 
   dials.truncfix_calibrate imported.expt rings.standard=gold rings.distance_range=0.5
+
+  dials.truncfix_calibrate mode=spots */indexed.refl
+
+  dials.truncfix_calibrate mode=spots near/refined.refl far/refined.refl \
+      spots.group_by=file spots.unit_cell=79.1,79.1,37.9,90,90,90
 """
 
 from __future__ import annotations
@@ -29,6 +40,7 @@ from dials.util.options import ArgumentParser
 
 from dials_truncfix.command_line.calibrate_phil import phil_scope
 from dials_truncfix.command_line.calibrate_rings import rings
+from dials_truncfix.command_line.calibrate_spots import spots
 from dials_truncfix.command_line.program import (
     explain,
     keep_files,
@@ -36,7 +48,7 @@ from dials_truncfix.command_line.program import (
     start,
 )
 
-_MODES = {"rings": rings}
+_MODES = {"rings": rings, "spots": spots}
 
 
 @show_mail_handle_errors()
@@ -63,8 +75,19 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     out = params.output
     keep_files(
         files,
-        [out.experiments, out.x_map, out.y_map, out.phil, out.json, out.html, out.log],
+        [
+            out.experiments,
+            out.reflections,
+            out.x_map,
+            out.y_map,
+            out.phil,
+            out.json,
+            out.html,
+            out.log,
+        ],
     )
+    if (out.x_map is None) != (out.y_map is None):
+        raise Sorry("output.x_map and output.y_map belong together: give both or none")
     start(parser, options, out.log)
     try:
         _MODES[params.mode](params, files)

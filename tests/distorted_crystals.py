@@ -1,0 +1,96 @@
+"""Indexed reflections of simulated crystals on a camera with a known distortion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dials.array_family import flex
+from dxtbx import flumpy
+from dxtbx.model import ExperimentList
+
+from dials_truncfix.calibrate.ellipse import Ellipse, strain_matrix
+from dials_truncfix.camera.f416 import F416
+from dials_truncfix.compare.files import Integrated
+from dials_truncfix.simulate.build import Sample, sample_intensities
+from dials_truncfix.simulate.models import (
+    DEFAULT_SPACE_GROUP,
+    DEFAULT_UNIT_CELL,
+    Geometry,
+    Rotation,
+    make_crystal,
+    make_experiment,
+    random_orientation,
+)
+from dials_truncfix.simulate.prediction import predict
+
+CELL, SPACE_GROUP = DEFAULT_UNIT_CELL, DEFAULT_SPACE_GROUP
+ELLIPSE = Ellipse(1.012, 0.6)
+D_MIN = 2.5
+
+
+def distorted_files(
+    n, *, noise, scales=(1.0,), ellipse=ELLIPSE, seed=0, model_error=True
+) -> list[Integrated]:
+    """Make one file of each crystal; `scales` are their magnifications in turn."""
+    return [
+        _crystal(k, noise, scales[k % len(scales)], ellipse, seed, model_error)
+        for k in range(n)
+    ]
+
+
+def _crystal(number, noise, scale, ellipse, seed, model_error) -> Integrated:
+    experiment = make_experiment(
+        Geometry(distance=1200.0),
+        Rotation(start=-25.0, width=0.5, n_images=100),
+        F416(),
+    )
+    orientation = random_orientation(100 + number)
+    experiment.crystal = make_crystal(CELL, SPACE_GROUP, orientation)
+    intensities, _ = sample_intensities(Sample(), D_MIN, seed=1)
+    spots = predict(
+        experiment, intensities, d_min=D_MIN, mosaicity=0.05, mean_intensity=100.0
+    )
+    inside = (spots.z >= 0) & (spots.z < 100) & (np.abs(spots.zeta) > 0.1)
+    rng = np.random.default_rng([seed, number])
+    # as many as spot finding may leave
+    rows = np.flatnonzero(inside)
+    rows = np.sort(rng.choice(rows, min(len(rows), 1500), replace=False))
+    centre = np.array(
+        experiment.detector[0].get_beam_centre_px(experiment.beam.get_s0())
+    )
+    position = np.column_stack([spots.x, spots.y])[rows] - centre
+    position = centre + scale * position @ strain_matrix(*ellipse.strain).T
+    position += noise * rng.standard_normal(position.shape)
+    z = spots.z[rows] + noise * rng.standard_normal(len(rows))
+    table = flex.reflection_table()
+    index = spots.miller_index[rows].astype(np.int32)
+    table["miller_index"] = flex.miller_index([tuple(map(int, h)) for h in index])
+    table["xyzobs.px.value"] = flumpy.vec_from_numpy(np.column_stack([position, z]))
+    table["id"] = flex.int(len(rows), 0)
+    table["panel"] = flex.size_t(len(rows), 0)
+    table["flags"] = flex.size_t(len(rows), 0)
+    table.set_flags(flex.bool(len(rows), True), table.flags.indexed)
+    if model_error:
+        wrong = make_crystal(
+            [1.004 * CELL[0], 1.004 * CELL[1], 0.995 * CELL[2], 90, 90, 90],
+            SPACE_GROUP,
+            _small_turn(rng) @ orientation,
+        )
+        experiment.crystal = wrong
+    experiment.identifier = f"crystal-{number}"
+    table.experiment_identifiers()[0] = experiment.identifier
+    name = Path(f"crystal_{number}")
+    return Integrated(
+        name.with_suffix(".refl"),
+        name.with_suffix(".expt"),
+        table,
+        ExperimentList([experiment]),
+    )
+
+
+def _small_turn(rng) -> np.ndarray:
+    from scipy.spatial.transform import Rotation as Turn
+
+    return Turn.from_rotvec(np.radians(0.2) * rng.standard_normal(3)).as_matrix()
