@@ -28,9 +28,9 @@ from dials_truncfix.correction.fit import fit_histograms
 from dials_truncfix.correction.histogram import ring_histograms
 from dials_truncfix.correction.regions.annuli import equal_area_annuli
 from dials_truncfix.correction.regions.areas import areas_of_labels, one_area
-from dials_truncfix.correction.regions.cells import (
+from dials_truncfix.correction.regions.cells import cells_of_areas
+from dials_truncfix.correction.regions.lattice import (
     Lattice,
-    cells_of_areas,
     sectors,
     tiles,
     whole_image,

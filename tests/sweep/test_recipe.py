@@ -17,13 +17,8 @@ from dials_truncfix.sweep.label_image import LabelImage
 from dials_truncfix.sweep.measure import fit_each, measure_frame
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.panel import PanelValues
-from dials_truncfix.sweep.recipe import (
-    drawn,
-    make_recipe,
-    placed,
-    recipe_from_plain,
-    recipe_to_plain,
-)
+from dials_truncfix.sweep.recipe import drawn, make_recipe, placed, recipe_to_plain
+from dials_truncfix.sweep.recipe_checks import recipe_from_plain
 from dials_truncfix.sweep.source import SweepSource
 from dials_truncfix.sweep.work import SweepWork
 from recordings import record, true_frames

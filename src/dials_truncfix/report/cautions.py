@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.correction.joint_camera.camera_fit import LARGEST_MISFIT
-from dials_truncfix.correction.verdict.verdict import VerdictClass
+from dials_truncfix.correction.verdict.kinds import VerdictClass
 from dials_truncfix.report.resolution import shell_name
 from dials_truncfix.report.sweep_results import RingSeries, SweepResults
 

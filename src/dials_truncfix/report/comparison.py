@@ -6,12 +6,8 @@ from dials_truncfix.compare.results import Compared
 from dials_truncfix.compare.tables import Table as TextTable
 from dials_truncfix.compare.tables import comparison_tables
 from dials_truncfix.compare.words import findings, warnings
-from dials_truncfix.report.comparison_figures import (
-    KEY,
-    change_figures,
-    merged_figures,
-    truth_figures,
-)
+from dials_truncfix.report.comparison_curves import KEY
+from dials_truncfix.report.comparison_figures import change_figures, merged_figures
 from dials_truncfix.report.page import (
     Content,
     FigureGrid,
@@ -20,6 +16,7 @@ from dials_truncfix.report.page import (
     Table,
     render_page,
 )
+from dials_truncfix.report.truth_figures import truth_figures
 
 
 def comparison_page(compared: Compared) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dials_truncfix.correction.verdict.verdict import VerdictClass
+from dials_truncfix.correction.verdict.kinds import VerdictClass
 from dials_truncfix.report.bias_figure import BOX, bias_figure
 from dials_truncfix.report.cautions import cautions
 from dials_truncfix.report.drift_figures import drift_figures

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from dials_truncfix.correction.regions.annuli import Annuli
 from dials_truncfix.correction.regions.areas import Areas
-from dials_truncfix.correction.regions.cells import (
+from dials_truncfix.correction.regions.cells import cells_of_areas
+from dials_truncfix.correction.regions.lattice import (
     Lattice,
-    cells_of_areas,
     sectors,
     tiles,
     whole_image,

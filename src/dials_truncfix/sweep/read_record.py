@@ -13,7 +13,8 @@ from dials_truncfix.io.source_files import (
     printable,
     reading_rights,
 )
-from dials_truncfix.sweep.recipe import Recipe, recipe_from_plain
+from dials_truncfix.sweep.recipe import Recipe
+from dials_truncfix.sweep.recipe_checks import recipe_from_plain
 from dials_truncfix.sweep.record import SCHEMA
 
 

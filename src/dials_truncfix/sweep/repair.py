@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dials_truncfix.correction.verdict.evidence import collect_evidence
-from dials_truncfix.correction.verdict.verdict import Verdict, VerdictClass, judge
+from dials_truncfix.correction.verdict.kinds import VerdictClass
+from dials_truncfix.correction.verdict.verdict import Verdict, judge
 from dials_truncfix.io.atomic import atomic_write, check_writable
 from dials_truncfix.io.staging import output_folder, staging_folder
 from dials_truncfix.parallel import TaskMap, Workers, task_map

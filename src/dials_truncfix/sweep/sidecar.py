@@ -14,11 +14,11 @@ from dials_truncfix.sweep.recipe import (
     PixelCheck,
     Recipe,
     placed,
-    recipe_from_plain,
     recipe_to_plain,
     refuse_unfit_class,
     with_checks,
 )
+from dials_truncfix.sweep.recipe_checks import recipe_from_plain
 from dials_truncfix.sweep.recipe_images import RecipeImages, checksum
 from dials_truncfix.sweep.source import SweepSource
 

@@ -14,7 +14,7 @@ from dials_truncfix.correction.correlation.correlation_summary import (
     SweepCorrelation,
 )
 from dials_truncfix.correction.gain import GainEstimate
-from dials_truncfix.correction.verdict.verdict import VerdictClass
+from dials_truncfix.correction.verdict.kinds import VerdictClass
 from dials_truncfix.sweep.measure import ImageFits
 from dials_truncfix.sweep.options import OutputOptions, numbered
 from dials_truncfix.sweep.panel import PanelValues

@@ -18,12 +18,8 @@ from dials_truncfix.correction.draws.zeros import radial_moments
 from dials_truncfix.correction.fit import fit_histograms
 from dials_truncfix.correction.histogram import ring_histograms
 from dials_truncfix.correction.regions.annuli import equal_area_annuli
-from dials_truncfix.correction.regions.cells import (
-    cells_of_areas,
-    sectors,
-    tiles,
-    whole_image,
-)
+from dials_truncfix.correction.regions.cells import cells_of_areas
+from dials_truncfix.correction.regions.lattice import sectors, tiles, whole_image
 from dials_truncfix.correction.regions.nodes import cell_nodes, radial_nodes
 from dials_truncfix.correction.regions.partition import Partition
 from dials_truncfix.correction.regions.radial_grid import radial_grid

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dials_truncfix.correction.regions.cells import (
+from dials_truncfix.correction.regions.cells import cells_of_areas
+from dials_truncfix.correction.regions.lattice import (
     azimuth_bins,
-    cells_of_areas,
     sectors,
     tiles,
     whole_image,

@@ -8,12 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dials_truncfix.correction.regions.annuli import equal_area_annuli, without
-from dials_truncfix.correction.regions.cells import (
-    cells_of_areas,
-    sectors,
-    tiles,
-    whole_image,
-)
+from dials_truncfix.correction.regions.cells import cells_of_areas
+from dials_truncfix.correction.regions.lattice import sectors, tiles, whole_image
 from dials_truncfix.correction.regions.partition import Partition
 from dials_truncfix.correction.regions.regions import annular_regions
 

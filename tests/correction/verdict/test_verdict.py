@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dials_truncfix.correction.verdict.evidence import collect_evidence
-from dials_truncfix.correction.verdict.verdict import VerdictClass, judge
+from dials_truncfix.correction.verdict.kinds import VerdictClass
+from dials_truncfix.correction.verdict.verdict import judge
 
 SHAPE = (512, 512)
 SLOW, FAST = np.indices(SHAPE)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from dials_truncfix.correction.regions.cells import azimuth_bins
+from dials_truncfix.correction.regions.lattice import azimuth_bins
 from dials_truncfix.correction.regions.radial_grid import N_NODES, RadialGrid
 
 IntArray = npt.NDArray[np.integer[Any]]
