@@ -6,7 +6,8 @@ Usage: python benchmarks/speed.py [--images FEW MANY] [--repeats N] [--binning N
 CPU time is user and system time of a command and all its processes. The time per
 image is the slope between a short and a long sweep, so that start-up and what is done
 once a sweep, the verdict and the gain on ten images, cancel out; the last column
-holds them.
+holds them. A second table says where the time of an image goes: reading and writing
+are the first and the last two of its steps.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from arms import simulate
+from step_costs import step_table, step_times
 from stock_dials import BIN, run
 
 from dials.util import tabulate
@@ -235,6 +237,8 @@ def main() -> None:
         experiments = make_sweep(Path(temporary) / "sweep", many, options.binning)
         measured = costs(experiments, few, many, options.repeats)
         print(cost_table(measured))
+        steps = step_times(first_images(experiments, few))
+        print(step_table(steps))
         memory: list[Memory] = []
         if not options.no_memory:
             memory.append(peak_memory(first_images(experiments, few)))
@@ -244,6 +248,7 @@ def main() -> None:
     if options.json:
         figures = {
             "costs": [asdict(cost) for cost in measured],
+            "steps": steps,
             "memory": [asdict(m) for m in memory],
         }
         options.json.write_text(json.dumps(figures, indent=1))

@@ -1,8 +1,17 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from dials_truncfix.io.staging import output_folder, staged_files, staging_folder
+from dials_truncfix.io.staging import (
+    output_folder,
+    remove_abandoned,
+    staged_files,
+    staging_folder,
+)
 
 
 def test_files_appear_when_all_went_well(tmp_path):
@@ -63,3 +72,37 @@ def test_several_files_appear_together_or_not_at_all(tmp_path):
             path.write_text("new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.mtz"]
     assert all(path.read_text() == "new" for path in paths)
+
+
+WAITS = """
+import sys, time
+from pathlib import Path
+from dials_truncfix.io.staging import staging_folder
+with staging_folder(Path(sys.argv[1])) as staging:
+    (staging / "a").write_text("1")
+    print(staging, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    (tmp_path / ".truncfix-someone's").mkdir()
+    (tmp_path / ".truncfix-file").touch()
+    (tmp_path / ".truncfix-link").symlink_to(tmp_path / ".truncfix-someone's")
+    others = sorted(tmp_path.iterdir())
+    command = [sys.executable, "-c", WAITS, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        folder = tmp_path / process.stdout.readline().strip()
+        os.utime(folder, (0, 0))
+        # at work, however old
+        assert remove_abandoned(tmp_path) == []
+        process.kill()
+        process.wait()
+        (folder / "b").touch()
+        # perhaps not yet locked
+        assert remove_abandoned(tmp_path) == []
+        for path in (folder, *others):
+            os.utime(path, (0, 0), follow_symlinks=False)
+        assert remove_abandoned(tmp_path) == [folder]
+    assert sorted(tmp_path.iterdir()) == others
+    assert remove_abandoned(tmp_path / "absent") == []

@@ -5,11 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from dials_truncfix.io.atomic import refuse_other_than_file
+
+_PREFIX = ".truncfix-"
+# The process that works in a hidden folder holds a lock on this file, which the system
+# takes from it however it ends.
+_LOCK = ".lock"
+# A folder may be so old before its file is locked.
+_SECONDS_TO_LOCK = 60.0
 
 
 @contextmanager
@@ -67,21 +76,13 @@ def staging_folder(destination: Path) -> Iterator[Path]:
     """
     destination = Path(destination).absolute()
     with output_folder(destination):
-        try:
-            staging = Path(tempfile.mkdtemp(prefix=".truncfix-", dir=destination))
-        except OSError as error:
-            # the name that the caller knows
-            error.filename = str(destination)
-            raise
-        try:
+        with scratch_folder(destination) as staging:
             yield staging
-            files = sorted(staging.iterdir())
+            files = sorted(path for path in staging.iterdir() if path.name != _LOCK)
             for path in files:
                 refuse_other_than_file(destination / path.name)
             for path in files:
                 os.replace(path, destination / path.name)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
 
 
 @contextmanager
@@ -108,7 +109,7 @@ def staged_files(paths: Sequence[Path]) -> Iterator[list[Path]]:
         for path in paths:
             refuse_other_than_file(path)
             handle, name = tempfile.mkstemp(
-                prefix=".truncfix-", suffix=path.suffix, dir=path.absolute().parent
+                prefix=_PREFIX, suffix=path.suffix, dir=path.absolute().parent
             )
             os.close(handle)
             temporary.append(Path(name))
@@ -144,15 +145,63 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
         When it cannot be made.
     """
     try:
-        folder = Path(tempfile.mkdtemp(prefix=".truncfix-", dir=beside))
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=beside))
     except OSError as error:
         # the name that the caller knows
         error.filename = str(beside)
         raise
     try:
-        yield folder
+        with (folder / _LOCK).open("wb") as lock:
+            _lock(lock)
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_abandoned(folder: Path) -> list[Path]:
+    """Remove the hidden folders of processes that were killed.
+
+    Only folders of this user are touched that `scratch_folder` has made and that no
+    process on any machine works in any more.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to look; it may be absent.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was removed.
+    """
+    removed = []
+    for path in sorted(Path(folder).glob(f"{_PREFIX}*")):
+        try:
+            state = path.lstat()
+            if path.is_symlink() or not path.is_dir() or state.st_uid != os.geteuid():
+                continue
+            if time.time() - state.st_mtime < _SECONDS_TO_LOCK:
+                continue
+            with (path / _LOCK).open("r+b") as lock:
+                if not _lock(lock):
+                    continue
+                shutil.rmtree(path)
+        except OSError:
+            # it went away, or was not made by `scratch_folder`
+            continue
+        removed.append(path)
+    return removed
+
+
+def _lock(stream: IO[bytes]) -> bool:
+    """Lock a file for this process; False when another one has it, or none can."""
+    try:
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def refuse_unwritable(paths: Sequence[Path]) -> None:

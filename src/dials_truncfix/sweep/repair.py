@@ -12,7 +12,11 @@ from dials_truncfix.correction.verdict.evidence import collect_evidence
 from dials_truncfix.correction.verdict.kinds import VerdictClass
 from dials_truncfix.correction.verdict.verdict import Verdict, judge
 from dials_truncfix.io.atomic import atomic_write, check_writable
-from dials_truncfix.io.staging import output_folder, staging_folder
+from dials_truncfix.io.staging import (
+    output_folder,
+    remove_abandoned,
+    staging_folder,
+)
 from dials_truncfix.parallel import TaskMap, Workers, task_map
 from dials_truncfix.sweep import summary
 from dials_truncfix.sweep.camera import settle_camera
@@ -157,6 +161,9 @@ def repair_sweep(
         expts = [_open(files, replicate.output.experiments) for replicate in replicates]
         json = _open(files, output.json)
         _check_report(output)
+        for replicate in replicates:
+            for path in remove_abandoned(Path(replicate.output.directory)):
+                logger.info("Removed what a run that was killed had left: %s", path)
         folders = [
             files.enter_context(staging_folder(Path(replicate.output.directory)))
             for replicate in replicates
