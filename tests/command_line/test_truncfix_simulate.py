@@ -247,9 +247,9 @@ def _fails_at_the_third():
 
     original = SimulatedSweep.record
 
-    def record(self, image):
+    def record(self, image, frame=0):
         if image == 2:
             raise OSError(28, "No space left on device")
-        return original(self, image)
+        return original(self, image, frame)
 
     return record

@@ -10,7 +10,13 @@ import numpy as np
 
 import libtbx.phil
 
-from dials_truncfix.camera.f416 import F416
+from dials_truncfix.command_line.simulate_camera import (
+    AnyCamera,
+    distance,
+    is_gatan,
+    make_camera,
+    shown_size,
+)
 from dials_truncfix.io.microscope import electron_wavelength
 from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.simulate.background import Background
@@ -31,25 +37,6 @@ def _unless_auto(value: Any) -> Any:
     return None if value is libtbx.Auto else value
 
 
-def make_camera(params: Any) -> F416:
-    """Translate the phil parameters of the camera."""
-    p = params.camera
-    noise = {}
-    if p.read_noise is not libtbx.Auto:
-        noise["sensor_read_noise"] = p.read_noise / p.binning
-    return F416(
-        binning=p.binning,
-        gain=p.gain,
-        pulse_variance=p.pulse_variance,
-        flat_sd=p.flat_sd,
-        psf_sigma=p.psf_sigma,
-        dark_images=p.dark_images,
-        dark_drift=p.dark_drift,
-        pedestal=p.pedestal,
-        **noise,
-    )
-
-
 def make_sample(params: Any) -> Sample:
     """Translate the phil parameters of the crystal and its structure factors."""
     crystal, factors = params.crystal, params.structure_factors
@@ -68,15 +55,15 @@ def make_sample(params: Any) -> Sample:
     )
 
 
-def make_geometry(params: Any) -> Geometry:
+def make_geometry(params: Any, camera: AnyCamera) -> Geometry:
     """Translate the phil parameters of beam, camera position and beam stop."""
     p = params.geometry
     return Geometry(
         wavelength=electron_wavelength(params.beam.high_tension),
-        distance=p.distance,
+        distance=distance(params, camera),
         beam_centre=None if p.beam_centre is None else tuple(p.beam_centre),
         rotation_axis=tuple(p.rotation_axis),
-        image_size=None if p.image_size is None else tuple(p.image_size),
+        image_size=shown_size(params, camera),
         beam_stop_radius=params.beam_stop.radius,
         beam_stop_arm=params.beam_stop.arm_width,
     )
@@ -111,12 +98,12 @@ def simulated_sweep(params: Any) -> SimulatedSweep:
     ValueError
         If a parameter is impossible or a file unusable.
     """
-    scan = params.scan
+    scan, camera = params.scan, make_camera(params)
     return build_sweep(
         make_sample(params),
-        make_geometry(params),
+        make_geometry(params, camera),
         Rotation(scan.start, scan.width, scan.n_images, scan.exposure),
-        make_camera(params),
+        camera,
         make_background(params),
         make_spots(params),
         params.seed,
@@ -136,11 +123,12 @@ def stills_images(params: Any) -> tuple[SimulatedStills, Any]:
             "stills.wavelength is for reflections: images are of electrons, whose "
             "wavelength beam.high_tension sets"
         )
+    camera = make_camera(params, still=True)
     return build_stills(
         make_sample(params),
-        make_geometry(params),
+        make_geometry(params, camera),
         stills_model(params, _MOST_D_MIN),
-        make_camera(params),
+        camera,
         make_background(params),
         make_spots(params),
         params.seed,
@@ -155,6 +143,10 @@ def counted_sweep(params: Any, imageset: Any) -> CountedSweep:
     ValueError
         If the images cannot be used.
     """
+    if is_gatan(params):
+        raise ValueError(
+            "source=images passes counts to a camera that integrates them: f416 or ccd"
+        )
     return CountedSweep(
         imageset=imageset,
         camera=make_camera(params),

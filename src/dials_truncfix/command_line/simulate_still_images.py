@@ -11,6 +11,11 @@ from dials.util import Sorry, progress
 
 from dials_truncfix.camera.recording import Recording
 from dials_truncfix.command_line.program import plain_values
+from dials_truncfix.command_line.simulate_images import (
+    check_unclipped,
+    image_files,
+    write_all,
+)
 from dials_truncfix.command_line.simulate_options import stills_images
 from dials_truncfix.io.staging import staging_folder
 from dials_truncfix.simulate import output
@@ -35,32 +40,31 @@ def write_still_images(params: Any) -> None:
         If the folder cannot be written.
     """
     directory = Path(params.output.directory)
-    names = output.OutputNames(params.output.prefix)
-    taken = [path.name for path in names.images_in(directory)]
+    files = image_files(params)
+    names = files.names
+    taken = [path.name for path in files.images_in(directory)]
     refuse_to_overwrite(directory, (*taken, KNOWN, TRUTH, TRUE_INTENSITIES))
     simulated, intensities = stills_images(params)
-    image_format = params.output.format
     unclipped = params.output.unclipped is True
+    if unclipped:
+        check_unclipped(simulated)
     stills: list[Still] = []
     with staging_folder(directory) as folder:
-        output.write_images(
+        write_all(
             folder,
-            names,
+            files,
+            params,
+            simulated,
             _recordings(simulated, stills),
-            simulated.experiment,
-            simulated.camera,
-            image_format=image_format,
-            high_tension_kv=params.beam.high_tension,
-            frames_per_part=params.output.frames_per_part,
             unclipped=unclipped,
-            seed=params.seed,
+            high_tension_kv=params.beam.high_tension,
         )
         refuse_empty(stills)
         save_stills_truth(folder / TRUTH, stills_truth(stills, plain_values(params)))
         write_true_intensities(folder, intensities)
         images = []
         for number in range(1, simulated.n_images + 1):
-            name, position = names.image(image_format, number)
+            name, position = files.image(number)
             if unclipped:
                 name, position = names.unclipped(number), 0
             images.append((directory.absolute() / name, position))
@@ -73,8 +77,12 @@ def write_still_images(params: Any) -> None:
         ("true intensities", TRUE_INTENSITIES),
     ):
         logger.info("Saving %s to %s", what, directory / name)
-    first = names.series if image_format == "tvips" else f"{names.prefix}_*.img"
-    logger.info("Saving truncated images to %s", directory / first)
+    first = files.first
+    logger.info(
+        "Saving %s to %s",
+        "truncated images" if files.frames is None else "frames",
+        directory / (first if files.frames is None else files.frames.stack),
+    )
     gain = simulated.camera.variance_slope
     weights = [
         f"spotfinder.threshold.dispersion.gain={gain:g}",
@@ -111,7 +119,7 @@ def _recordings(simulated: SimulatedStills, stills: list[Still]) -> Iterator[Rec
     for image in progress(range(simulated.n_images), desc="Recording images"):
         pattern = simulated.excite(image)
         stills.append(pattern.still)
-        yield simulated.record(image, pattern)
+        yield from simulated.frames(image, pattern)
 
 
 def refuse_to_overwrite(directory: Path, names: Sequence[str]) -> None:

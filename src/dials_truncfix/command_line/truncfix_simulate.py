@@ -1,11 +1,15 @@
 """
-Simulate a sweep of electron diffraction images from a camera that truncates.
+Simulate a sweep of electron diffraction images, from a camera that truncates or others.
 
 A crystal turns in the beam of an electron microscope, and a TVIPS TemCam-F416 in
 rolling-shutter mode records it: the camera subtracts a dark image and stores unsigned
 integers, so that every pixel below zero becomes zero. What the images really contain
 is written beside them, for testing how well dials.truncfix repairs them, and what
 truncation does to your kind of data.
+
+camera.model chooses another camera: a CCD, or Gatan's K2 or K3, whose frames come as
+SerialEM saves them, with metadata, gain reference and defects, and with a recipe that
+dials.import takes.
 
 With source=stills, many crystals are simulated that do not turn: partial reflections of which
 the orientation, scale and full intensity is known, for dials.truncfix_postrefine. They come as
@@ -30,6 +34,8 @@ Examples::
   dials.truncfix_simulate structure_factors.file=model.pdb dose.mean_intensity=100
 
   dials.truncfix_simulate camera.binning=2 output.frames_per_part=10
+
+  dials.truncfix_simulate phil/simulate_k2_counting.phil scan.n_images=60
 
   dials.truncfix_simulate source=images imported.expt images.uniform=0.3
 
@@ -62,6 +68,15 @@ from dials_truncfix.command_line.program import (
     single_imageset,
     start,
 )
+from dials_truncfix.command_line.simulate_camera import refuse_what_it_has_not
+from dials_truncfix.command_line.simulate_images import (
+    ImageFiles,
+    check_unclipped,
+    image_files,
+    noise_of_image,
+    write_all,
+    zeros_in,
+)
 from dials_truncfix.command_line.simulate_options import (
     counted_sweep,
     simulated_sweep,
@@ -93,16 +108,16 @@ def _recordings(
     sweep: SimulatedSweep | CountedSweep, zeros: list[float]
 ) -> Iterator[Recording]:
     for image in progress(range(sweep.n_images), desc="Recording images"):
-        recording = sweep.record(image)
-        zeros.append(float(np.mean(recording.clipped == 0)))
-        yield recording
+        for recording in sweep.frames(image):
+            zeros.append(zeros_in(recording))
+            yield recording
 
 
 def write_sweep(params: Any, sweep: SimulatedSweep | CountedSweep) -> None:
     """Write images, truth and models, all or none, and log how to import them."""
     directory = Path(params.output.directory)
-    names = output.OutputNames(params.output.prefix)
-    if old := names.images_in(directory):
+    files = image_files(params)
+    if old := files.images_in(directory):
         raise Sorry(
             f"{directory} already holds {old[0].name}: give another output.directory "
             "or output.prefix"
@@ -111,19 +126,18 @@ def write_sweep(params: Any, sweep: SimulatedSweep | CountedSweep) -> None:
     unclipped = params.output.unclipped
     if unclipped is libtbx.Auto:
         unclipped = not simulated
+    if unclipped:
+        check_unclipped(sweep)
     zeros: list[float] = []
     with staging_folder(directory) as folder:
-        output.write_images(
+        write_all(
             folder,
-            names,
+            files,
+            params,
+            sweep,
             _recordings(sweep, zeros),
-            sweep.experiment,
-            sweep.camera,
-            image_format=params.output.format,
-            high_tension_kv=params.beam.high_tension if simulated else 0,
-            frames_per_part=params.output.frames_per_part,
             unclipped=unclipped,
-            seed=params.seed,
+            high_tension_kv=params.beam.high_tension if simulated else 0,
         )
         output.write_models(folder / "truth.expt", sweep.experiment)
         if isinstance(sweep, SimulatedSweep):
@@ -131,7 +145,7 @@ def write_sweep(params: Any, sweep: SimulatedSweep | CountedSweep) -> None:
         else:
             output.write_mask(folder / "pixels.mask", sweep.valid)
     logger.info("%.1f %% of all pixels are zero", 100 * np.mean(zeros))
-    _report(directory, params, sweep, unclipped)
+    _report(directory, files, sweep, unclipped)
 
 
 def _truth(params: Any, sweep: SimulatedSweep) -> Truth:
@@ -140,34 +154,33 @@ def _truth(params: Any, sweep: SimulatedSweep) -> Truth:
         shadowed=sweep.shadowed(),
         setting_matrix=np.array(sweep.experiment.crystal.get_A()).reshape(3, 3),
         n_images=sweep.n_images,
-        adu_per_electron=sweep.camera.gain,
+        adu_per_electron=sweep.camera.adu_per_electron,
         gain=sweep.camera.variance_slope,
-        read_noise=sweep.camera.read_noise,
+        read_noise=noise_of_image(sweep.camera),
         parameters=plain_values(params),
     )
 
 
 def _report(
     directory: Path,
-    params: Any,
+    files: ImageFiles,
     sweep: SimulatedSweep | CountedSweep,
     unclipped: bool,
 ) -> None:
-    names = output.OutputNames(params.output.prefix)
     mask = []
     if not isinstance(sweep, SimulatedSweep):
         mask = [f"lookup.mask={shlex.quote(str(directory / 'pixels.mask'))}"]
     logger.info("Saving models to %s", directory / "truth.expt")
     if isinstance(sweep, SimulatedSweep):
         logger.info("Saving true intensities to %s", directory / "truth.npz")
-    first = names.series
-    if params.output.format == "smv":
-        first = f"{names.prefix}_*.img"
     arguments = [*output.import_arguments(sweep.experiment), *mask]
-    logger.info("Saving truncated images to %s", directory / first)
-    logger.info("Import them by\n  %s", _command(directory / first, arguments))
+    if files.frames is not None:
+        logger.info("Saving frames to %s", directory / files.frames.stack)
+    else:
+        logger.info("Saving truncated images to %s", directory / files.first)
+    logger.info("Import them by\n  %s", _command(directory / files.first, arguments))
     if unclipped:
-        pattern = directory / f"{names.prefix}_unclipped_*.cbf"
+        pattern = directory / f"{files.names.prefix}_unclipped_*.cbf"
         logger.info("Saving images before truncation to %s", pattern)
         logger.info("Import them by\n  %s", _command(pattern, mask))
 
@@ -204,6 +217,7 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     keep_inputs(params, [params.output.log])
     start(parser, options, params.output.log)
     try:
+        refuse_what_it_has_not(params, phil.extract())
         if params.source == "stills":
             write_stills(params)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -167,6 +168,10 @@ class CountedSweep:
         counts += rng.poisson(self.background_electrons)
         counts[~self.valid] = 0
         return counts
+
+    def frames(self, image: int) -> Iterator[Recording]:
+        """Record one image, which has one frame."""
+        yield self.record(image)
 
     def record(self, image: int) -> Recording:
         """Record one image.

@@ -17,7 +17,7 @@ from dxtbx.model import Experiment, ExperimentList
 from dials_truncfix import __version__, compat
 from dials_truncfix.camera.ccd import CCD
 from dials_truncfix.camera.f416 import F416
-from dials_truncfix.camera.recording import Recording
+from dials_truncfix.camera.recording import Camera, Recording
 from dials_truncfix.io import cbf, smv
 from dials_truncfix.io.corrected_header import format_cbf_lines, make_header
 from dials_truncfix.io.tvips import write_series
@@ -127,7 +127,7 @@ def write_images(
         for number, recording in enumerate(recordings, 1):
             if unclipped:
                 path = folder / names.unclipped(number)
-                _write_unclipped(path, recording, experiment, camera, number, seed)
+                write_unclipped(path, recording, experiment, camera, number, seed)
             yield recording.clipped
 
     if image_format == "tvips":
@@ -149,14 +149,15 @@ def write_images(
         smv.write(folder / names.smv(number), pixels, header)
 
 
-def _write_unclipped(
+def write_unclipped(
     path: Path,
     recording: Recording,
     experiment: Experiment,
-    camera: F416 | CCD,
+    camera: Camera,
     number: int,
     seed: int,
 ) -> None:
+    """Write an image before truncation as CBF, with gain and pedestal of its camera."""
     gain = camera.variance_slope
     models = compat.models_to_dict(
         experiment.detector,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -153,6 +154,11 @@ class SimulatedSweep:
         result = self.background_electrons * (1 / n_frames)
         add_spots(result, x, y, electrons, self.spots)
         return result * self.transmission
+
+    def frames(self, image: int) -> Iterator[Recording]:
+        """Record one image in the frames that its camera makes of it."""
+        for frame in range(self.camera.frames_per_image):
+            yield self.record(image, frame)
 
     def record(self, image: int, frame: int = 0) -> Recording:
         """Record one image, or one of the frames that its camera makes of it.
