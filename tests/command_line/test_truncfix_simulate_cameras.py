@@ -141,7 +141,7 @@ def test_a_whole_sensor_on_its_side_is_recognised():
             *SMALL,
             *("camera.model=k2", "camera.mode=counting", "scan.n_images=1"),
             *("geometry.image_size=None", "camera.rotation_flip=1", "output.log=None"),
-            *("dose.mean_intensity=20", *ZIP),
+            *("dose.mean_intensity=20", "d_min=3", *ZIP),
         ]
     )
     frames = open_frames("simulated/simulated.tif")
