@@ -206,7 +206,7 @@ output {
     .type = path
     .help = "Their reflections with intensities of full reflections, scaled, for"
             "dials.merge, dials.export and dials.estimate_resolution. None: not written."
-  lattices_per_file = 2000
+  lattices_per_file = 1000
     .type = int(value_min=1)
     .help = "Where there are more, experiments and reflections are written in numbered"
             "parts, postrefined_000.expt and so on. Lattices of one input file stay"

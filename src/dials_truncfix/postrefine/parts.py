@@ -169,32 +169,32 @@ def write_part(part: Part) -> None:
     OSError
         If a file cannot be read or written.
     """
-    experiments, tables = ExperimentList(), []
+    experiments = ExperimentList()
+    table: flex.reflection_table | None = None
     for result in part.results:
         given = result.piece.load()
         if part.reflections is not None:
-            tables.append(refined_reflections(given, result, len(experiments)))
+            mine = refined_reflections(given, result, len(experiments))
+            table = mine if table is None else _extended(table, mine)
         experiments.extend(refined_experiments(given, result))
     if part.experiments is not None:
         experiments.as_file(str(part.experiments))
-    if part.reflections is not None:
-        table = joined(tables)
+    if part.reflections is not None and table is not None:
         for number, experiment in enumerate(experiments):
             table.experiment_identifiers()[number] = experiment.identifier
         table.as_file(str(part.reflections))
 
 
-def joined(tables: list[flex.reflection_table]) -> flex.reflection_table:
-    """Put tables one after the other, with the columns that all have."""
-    common = set.intersection(*(set(table.keys()) for table in tables))
-    result = flex.reflection_table()
-    for table in tables:
-        for name in set(table.keys()) - common:
-            del table[name]
-        result.extend(table)
-    for key in list(result.experiment_identifiers().keys()):
-        del result.experiment_identifiers()[key]
-    return result
+def _extended(
+    table: flex.reflection_table, other: flex.reflection_table
+) -> flex.reflection_table:
+    """Put a table behind another, with the columns that both have."""
+    for name in set(table.keys()) ^ set(other.keys()):
+        for each in (table, other):
+            if name in each:
+                del each[name]
+    table.extend(other)
+    return table
 
 
 def refined_experiments(given: Integrated, result: PieceResult) -> ExperimentList:

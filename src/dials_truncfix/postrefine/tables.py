@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -166,10 +167,6 @@ def take(given: Integrated, options: InputOptions) -> Taken:
     order = np.lexsort((rows, key, experiment[rows]))
     rows, key = rows[order], key[order]
     n = len(experiments)
-    space_groups: dict[str, int] = {}
-    for number, each in enumerate(experiments):
-        symbol = each.crystal.get_space_group().type().hall_symbol().strip()
-        space_groups.setdefault(symbol, number)
     return Taken(
         path=given.path,
         experiments_path=given.experiments_path,
@@ -179,7 +176,7 @@ def take(given: Integrated, options: InputOptions) -> Taken:
         setting=np.array([middle_setting(e) for e in experiments]),
         s0=np.array([e.beam.get_s0() for e in experiments]),
         sweep=np.array([sweep_of(e) for e in experiments]),
-        space_groups=space_groups,
+        space_groups=_space_groups(experiments),
         electrons=compat.is_electron_beam(experiments[0].beam),
         corrections=corrections,
         left_out={
@@ -195,6 +192,19 @@ def take(given: Integrated, options: InputOptions) -> Taken:
         variance=variance[rows],
         table_row=rows.astype(np.int32),
     )
+
+
+def _space_groups(experiments: ExperimentList) -> dict[str, int]:
+    """Hall symbols, and the first experiment that has each."""
+    found: list[Any] = []
+    result = {}
+    for number, experiment in enumerate(experiments):
+        group = experiment.crystal.get_space_group()
+        # equality is quickly told, a symbol is not
+        if not any(group == other for other in found):
+            found.append(group)
+            result[group.type().hall_symbol().strip()] = number
+    return result
 
 
 #: Bits of an index in a packed one.
