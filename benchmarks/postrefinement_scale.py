@@ -4,8 +4,8 @@ Usage: python benchmarks/postrefinement_scale.py [--lattices N] [--batch N] [--o
            [--cycles N] [--repeats N] [--folder FOLDER]
 
 Simulated stills of about 200 reflections are written in batches, as dials.ssx_integrate
-does, and refined against each other by the command with one process and with two, and half
-of them with one. Printed are the largest resident memory of any process and of all together,
+does, and refined against each other by the command with one process and with two, and a
+tenth of them with one. Printed are the largest resident memory of any process and of all together,
 wall time, CPU time of all processes, the ratios of both, the time for a lattice at the two
 sizes, and whether the results are the same to the last digit. Other programs on the machine
 disturb the wall times: the ratio of the CPU times over the processes says what an idle
@@ -117,9 +117,6 @@ def refine(
     arguments = [f"nproc={nproc}", f"cycles.maximum={n_cycles}", "model=gaussian"]
     # so that runs of different size do the same work
     arguments.append("cycles.tolerance=1e-8")
-    # as a file: there are more names than a command line takes
-    names = folder / "input.phil"
-    names.write_text("")
     cost = run(["dials.truncfix_postrefine", *map(str, files), *arguments], folder)
     if left := list(folder.glob(".truncfix-*")):
         raise SystemExit(f"{left[0]} was left behind")
@@ -171,11 +168,11 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
             flush=True,
         )
     files = sorted(inputs.glob("integrated*"))
-    half = [path for path in files if path.suffix in (".expt", ".refl")]
-    half = half[: 2 * max(1, len(half) // 4)]
+    # a tenth of the batches, an .expt and a .refl each
+    few = files[: 2 * max(1, len(files) // 20)]
     runs = [(files, n, 1), (files, n, 2)]
-    if len(half) < len(files):
-        runs.insert(0, (half, args.batch * len(half) // 2, 1))
+    if len(few) < len(files):
+        runs.insert(0, (few, args.batch * len(few) // 2, 1))
     rows, costs, digests = [], {}, set()
     for given, size, nproc in runs:
         for _ in range(args.repeats):
