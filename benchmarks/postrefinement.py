@@ -52,7 +52,7 @@ from dials_truncfix.postrefine.reference import (
     read_reference,
 )
 from dials_truncfix.postrefine.refine import refine_lattices
-from dials_truncfix.postrefine.rejection import RejectionLimits, Verdict
+from dials_truncfix.postrefine.rejection import RejectionLimits, Verdict, judge
 from dials_truncfix.postrefine.tables import InputOptions
 from dials_truncfix.postrefine.target import (
     LOG_G,
@@ -294,6 +294,41 @@ def recovery(n_lattices: int, n_peers: int) -> None:
         )
 
 
+def rotations(n_lattices: int) -> None:
+    """Which lattices are accepted, when some are turned by more than the limit."""
+    rows = []
+    for scenario in SCENARIOS:
+        data = simulate(scenario, n_lattices, seed=4)
+        fits = refine_lattices(data.lattices, scenario.model, RefinementOptions())
+        wanted = np.ones(fits.parameters.shape[1], dtype=bool)
+        row = [scenario.name]
+        for limits in (
+            RejectionLimits(),
+            RejectionLimits(max_theta=math.radians(1.0)),
+        ):
+            accepted = judge(fits, limits, wanted) == Verdict.ACCEPTED
+            inside = np.abs(data.truth[:, ANGLES]).max(axis=1) <= limits.max_theta
+            row += [
+                f"{100 * accepted.mean():.1f}",
+                f"{100 * accepted[inside].mean():.1f}",
+                f"{np.count_nonzero(accepted & ~inside)} of {(~inside).sum()}",
+            ]
+        rows.append(row)
+    show(
+        f"Accepted of {n_lattices} lattices (%), of those turned by no more than the"
+        " limit (%), and of those turned by more",
+        [
+            "",
+            *(
+                f"{what} {limit}°"
+                for limit in (0.5, 1)
+                for what in ("All,", "Within", "Beyond")
+            ),
+        ],
+        rows,
+    )
+
+
 def agreement(n_peers: int) -> None:
     """Difference to rs_hybrid where it accepts: the same target and the same minimum."""
     rows = []
@@ -430,12 +465,16 @@ def end_to_end(n_lattices: int) -> None:
         seconds = time.process_time() - begin
         kept = f"{100 * outcome.accepted.mean():.1f}"
         cpu = f"{1e3 * seconds / n_lattices / len(outcome.cycles):.2f}"
-        merged = outcome.scaled.merged
+        merged = outcome.merged
         name = f"{error}°"
         rows.append([name, "ours", kept, *r_and_cc(merged, true), cpu])
         everything = np.ones(len(observations), dtype=bool)
         raw = merge(
-            observations, observations.intensity, observations.variance, everything
+            observations.group,
+            observations.intensity,
+            observations.variance,
+            everything,
+            len(true),
         )
         factor = true.sum() / np.nansum(raw.intensity)
         raw = replace(raw, total=raw.total * factor)
@@ -451,10 +490,11 @@ def end_to_end(n_lattices: int) -> None:
         used = p[order] >= 0.2
         safe = np.where(used, scale, 1.0)
         known = merge(
-            observations,
+            observations.group,
             observations.intensity / safe,
             observations.variance / safe**2,
             used,
+            len(true),
         )
         rows.append([name, "true parameters", "100", *r_and_cc(known, true), "-"])
     show(
@@ -526,6 +566,7 @@ def main() -> None:
     derivatives()
     agreement(args.peers)
     recovery(args.lattices, args.peers)
+    rotations(args.lattices)
     uncertainties(args.lattices)
     invariance()
     end_to_end(2 * args.lattices)
