@@ -15,7 +15,7 @@ from dxtbx.model import ExperimentList
 
 from dials_truncfix.command_line.truncfix_postrefine import run
 from dials_truncfix.command_line.truncfix_simulate import run as simulate
-from dials_truncfix.postrefine import passes
+from dials_truncfix.postrefine import large_files, passes
 
 N_LATTICES, IN_BATCH = 40, 15
 ARGUMENTS = ["model=gaussian", "cycles.maximum=2", "output.log=None"]
@@ -86,6 +86,34 @@ def test_batches_and_processes_make_no_difference(folder, monkeypatch):
             assert one[name] == pytest.approx(other[name], rel=1e-8)
     tables = [(folder / name / "merged.mtz").read_bytes() for name in "bc"]
     assert len(tables[0]) == len(tables[1])
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_large_pair_is_read_in_parts(folder, monkeypatch, shuffled):
+    """To the last digit as read as a whole, in whatever order the reflections are."""
+    name = f"large_{shuffled}"
+    path = folder / f"{name}.refl"
+    table = flex.reflection_table.from_file(str(folder / "one/integrated.refl"))
+    order = np.arange(len(table))
+    if shuffled:
+        order = np.random.default_rng(0).permutation(order)
+    table = table.select(flex.size_t(order.tolist()))
+    table["id"][3] = -1
+    table.as_file(str(path))
+    experiments = (folder / "one" / "integrated.expt").read_bytes()
+    path.with_suffix(".expt").write_bytes(experiments)
+    whole = refined(folder, monkeypatch, f"{name}_whole", [path], "nproc=1")
+    assert whole["left_out"]["without an experiment"] == 1
+    monkeypatch.setattr(large_files, "LARGE", 1000)
+    monkeypatch.setattr(large_files, "AT_ONCE", 15)
+    pieces = []
+    load = large_files.PartOfFile.load
+    monkeypatch.setattr(
+        large_files.PartOfFile, "load", lambda self: pieces.append(self) or load(self)
+    )
+    parts = refined(folder, monkeypatch, f"{name}_parts", [path], "nproc=1")
+    assert len(set(pieces)) == 3
+    assert parts == whole
 
 
 def test_output_is_numbered_where_one_file_would_be_too_large(folder, monkeypatch):

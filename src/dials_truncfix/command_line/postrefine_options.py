@@ -16,6 +16,7 @@ from dials_truncfix.compare.files import EXPERIMENTS, REFLECTIONS, load_integrat
 from dials_truncfix.postrefine import tables
 from dials_truncfix.postrefine.cycle_options import CycleOptions
 from dials_truncfix.postrefine.gather import Piece
+from dials_truncfix.postrefine.large_files import cut_large_files
 from dials_truncfix.postrefine.options import Priors, RefinementOptions
 from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.postrefine.pieces import pair_files
@@ -119,8 +120,17 @@ def sort_files(files: Sequence[str]) -> InputFiles:
     return found
 
 
-def input_pieces(params: Any, files: InputFiles) -> list[Piece]:
+def input_pieces(params: Any, files: InputFiles, folder: Path) -> list[Piece]:
     """List what is to be read; what is not told by names is read at once.
+
+    Parameters
+    ----------
+    params : libtbx.phil.scope_extract
+        After parsing.
+    files : InputFiles
+        What was given.
+    folder : pathlib.Path
+        For what large files are cut into.
 
     Raises
     ------
@@ -132,7 +142,10 @@ def input_pieces(params: Any, files: InputFiles) -> list[Piece]:
     pieces: list[Piece] = []
     if files.reflections:
         paired = pair_files(files.reflections, files.experiments)
-        pieces += paired or load_integrated(files.reflections, files.experiments)
+        if paired is None:
+            pieces += load_integrated(files.reflections, files.experiments)
+        else:
+            pieces += cut_large_files(paired, folder)
     options = StreamOptions(
         space_group=params.stream.space_group,
         polarisation_fraction=params.stream.polarisation_fraction,

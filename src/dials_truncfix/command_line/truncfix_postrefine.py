@@ -150,7 +150,9 @@ def refine_files(
     apply : TaskMap
         Processes.
     """
-    data = gather(input_pieces(params, files), input_options(params), folder, apply)
+    data = gather(
+        input_pieces(params, files, folder), input_options(params), folder, apply
+    )
     logger.info(
         "%d lattices, %d reflections, %s, cell %s",
         data.n_experiments,
