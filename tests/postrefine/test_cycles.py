@@ -10,11 +10,13 @@ from dials_truncfix.parallel import task_map
 from dials_truncfix.postrefine import passes
 from dials_truncfix.postrefine.cycle_options import CycleOptions
 from dials_truncfix.postrefine.cycles import postrefine
-from dials_truncfix.postrefine.merging import reference_of_others
+from dials_truncfix.postrefine.finish import without_harmful
+from dials_truncfix.postrefine.merging import half_sums, reference_of_others
 from dials_truncfix.postrefine.observations import Observations
 from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.passes import Means, prepare
 from dials_truncfix.postrefine.references import ExternalReference
-from dials_truncfix.postrefine.rejection import Verdict
+from dials_truncfix.postrefine.rejection import RejectionLimits, Verdict
 from dials_truncfix.postrefine.target import LOG_G, B
 from dials_truncfix.simulate.stills import simulate_stills
 from simulated_lattices import LYSOZYME, sphere, stills_model
@@ -215,3 +217,60 @@ def test_what_cannot_be_refined_is_refused(data):
 def test_impossible_options_are_refused(changes):
     with pytest.raises(ValueError):
         CycleOptions(**changes)
+
+
+def test_deviations_spread_as_the_error_model_says(against_itself):
+    """By 0.9 to 1.1 at every intensity; a is 1 to 5 %, as simulated errors are right."""
+    final = against_itself.final
+    assert final.error_model.a == pytest.approx(1, abs=0.05)
+    assert final.error_model.b < 0.03
+    assert len(final.error_check) == 10
+    assert all(0.9 < entry.after < 1.1 for entry in final.error_check)
+
+
+def test_no_lattice_is_harmful_for_being_left_out_alone(against_itself):
+    """The change of CC½ is known of every lattice, and none is given up."""
+    assert np.isfinite(against_itself.delta_cc_half).all()
+    assert against_itself.accepted.all()
+
+
+def test_error_model_and_delta_cc_half_can_be_turned_off(data):
+    options = CycleOptions(
+        model=Model.GAUSSIAN,
+        error_model=False,
+        max_cycles=1,
+        limits=RejectionLimits(max_delta_cc_half=np.inf),
+    )
+    outcome = postrefine(data[0], None, options, map)
+    assert outcome.final.error_model is None
+    assert outcome.final.error_check == []
+    assert np.isnan(outcome.delta_cc_half).all()
+
+
+def test_lattices_that_lower_cc_half_are_left_out_with_the_reason(data):
+    """Variances that claim too much give a lattice of noise the weight to do harm."""
+    observations = data[0]
+    rng = np.random.default_rng(5)
+    run = prepare(observations, CycleOptions(), map, None)
+    outcome = postrefine(observations, None, CycleOptions(model=Model.GAUSSIAN), map)
+    everything = slice(0, observations.n_lattices)
+    scaled = outcome.store.read(everything)
+    mine = observations.row == 3
+    intensity, variance = scaled.intensity.copy(), scaled.variance.copy()
+    intensity[mine] = rng.permutation(intensity[mine])
+    variance[mine] /= 100
+    spoiled = replace(scaled, intensity=intensity, variance=variance)
+    run.store.write(everything, spoiled)
+    sums = half_sums(
+        observations.group, spoiled, run.half[observations.row], len(observations.d)
+    )
+    means, verdicts, delta = without_harmful(
+        run, Means(sums, np.ones(len(observations.d))), outcome.verdicts
+    )
+    assert np.flatnonzero(verdicts != Verdict.ACCEPTED).tolist() == [3]
+    assert verdicts[3] is Verdict.DELTA_CC_HALF
+    assert np.argmax(delta) == 3
+    left = np.bincount(
+        observations.group[spoiled.used & ~mine], minlength=len(observations.d)
+    )
+    np.testing.assert_array_equal(means.sums.n_observed.sum(axis=0), left)
