@@ -44,7 +44,7 @@ class Wedge:
     reported : ndarray, shape (3, 3)
         A in the frame of the crystal, as dxtbx keeps it.
     parameters : ndarray, shape (5,)
-        log G, B, θx, θy (of the middle of the rotation), log rs.
+        log G, B, θx, θy (of the middle of the rotation), log rs (root mean square).
     miller_index, intensity, variance, lp, partiality, s1, angle
         Of its reflections; the angle is that of the middle of their passage, rad.
     """
@@ -84,7 +84,10 @@ def simulate_wedge(
     hkl, reported, angle, s1 = passages(every, middle, s0, axis, start, width)
     speed = np.abs(np.cross(axis, reported) @ s0) / np.linalg.norm(s1, axis=1)
     true = hkl @ (turned @ middle).T
-    p = recorded(model.model, true, s0, axis, width, rs, speed)
+    # mosaic blocks move points in proportion to |q| cos θ
+    lever = np.linalg.norm(np.cross(reported, s0), axis=1) / np.linalg.norm(s1, axis=1)
+    radii = rs * lever / np.sqrt(np.mean(lever**2))
+    p = recorded(model.model, true, s0, axis, width, radii, speed)
     full = every.full[every_row(every, hkl)]
     # the Lorentz factor of a rotation
     lorentz = 1.0 / (speed / np.linalg.norm(s0))
@@ -125,7 +128,7 @@ def recorded(model, q, s0, axis, width, rs, speed):
     steps = (np.arange(STEPS) - STEPS // 2) / (STEPS // 2)
     angles = reach[:, None] * steps
     r_h = excitation(q, s0, axis, angles)
-    profile = partiality(model, r_h, np.full(r_h.shape, rs))
+    profile = partiality(model, r_h, np.tile(rs[:, None], r_h.shape[1]))
     step = reach[:, None] / (STEPS // 2)
     inside = np.clip((width / 2 - np.abs(angles)) / step + 0.5, 0, 1)
     whole = profile.sum(axis=1)

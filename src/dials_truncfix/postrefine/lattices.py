@@ -142,6 +142,18 @@ class Lattices:
         """1/λ of each observation, Å⁻¹."""
         return np.asarray((1.0 / self.wavelength)[self.row])
 
+    @cached_property
+    def lever(self) -> FloatArray:
+        """|q| cos θ of each observation, over its root mean square in the lattice.
+
+        A mosaic block that is turned by ω about the axis q × s1 moves its points by ω times
+        as much through the sphere.
+        """
+        # what is at right angles to the beam
+        squares = self.q[0] ** 2 + self.q[1] ** 2
+        mean = self.sums(squares) / np.diff(self.offsets)
+        return np.asarray(np.sqrt(squares / mean[self.row]))
+
     def sums(self, values: FloatArray) -> FloatArray:
         """Sum a quantity of the observations over each lattice.
 

@@ -21,8 +21,8 @@ def start_parameters(lattices: Lattices, model: Model) -> FloatArray:
     """Start values of the parameters of lattices.
 
     rs is the root mean square of the excitation errors of all observations, or, of rotations,
-    what their rocking curves make of it at the root mean square of 1/d; B, angles and strains
-    are 0. G is the slope of the regression of the observed on the reference
+    what their rocking curves make of it; B, angles and strains are 0. G is the slope of the
+    regression of the observed on the reference
     intensities with an intercept, divided by the mean partiality, because a slope does not
     know that the reflections are partial.
 
@@ -36,17 +36,19 @@ def start_parameters(lattices: Lattices, model: Model) -> FloatArray:
     Returns
     -------
     ndarray, shape (n_lattices, n_parameters)
-        log G, B, θx, θy, log rs, strains. Where neither regression nor means give a positive G, it is
-        that of the absolute intensities: rejection judges such lattices afterwards.
+        log G, B, θx, θy, log rs, strains. Where neither regression nor means give a positive
+        G, it is that of the absolute intensities: rejection judges such lattices afterwards.
     """
     result = np.zeros((len(lattices), N_PARAMETERS + lattices.n_strains))
     everything = np.diff(lattices.offsets)
     r_h = calculate(lattices, result, model).r_h
     rms = np.sqrt(lattices.sums(r_h * r_h) / everything)
     if lattices.wedges is not None:
-        # the points that pass the sphere are not those that are about as large as rs away
-        d_star = np.sqrt(lattices.sums(lattices.q_squared) / everything)
-        rms = _RADIUS_OF_SD * lattices.wedges.rocking_width * d_star
+        # points that pass the sphere do not tell how large they are
+        lever = np.sqrt(
+            lattices.sums(lattices.q[0] ** 2 + lattices.q[1] ** 2) / everything
+        )
+        rms = _RADIUS_OF_SD * lattices.wedges.rocking_width * lever
     result[:, LOG_RS] = np.log(np.maximum(rms, _SMALLEST_RS))
     p = calculate(lattices, result, model).partiality
 

@@ -100,7 +100,7 @@ def calculate(lattices: Lattices, parameters: FloatArray, model: Model) -> Calcu
         for beam in beams
     ]
     p, by_r_h, by_log_rs, r_h = _recorded(
-        model, [end[0] for end in ends], np.exp(log_rs)[row]
+        model, [end[0] for end in ends], _radii(lattices, np.exp(log_rs)[row])
     )
     half = -0.5 * q_squared
     unscaled = np.exp(log_g[row] + b[row] * half)
@@ -129,6 +129,15 @@ def _beams(
     if lattices.wedges is None:
         return [counter_rotated_beams(theta_x, theta_y, lattices.wavelength)]
     return [counter_rotated(theta_x, theta_y, end) for end in lattices.wedges.beams]
+
+
+def _radii(lattices: Lattices, rs: FloatArray) -> FloatArray:
+    """Radii of the points of observations.
+
+    Rocking curves, which rotations see, are as wide as mosaic blocks are turned, so that
+    points are wider the further from the origin they are; rs is that at a lever of 1.
+    """
+    return rs if lattices.wedges is None else rs * lattices.lever
 
 
 def _recorded(
