@@ -151,6 +151,32 @@ def test_the_command_refines_rotations_on_themselves(made, tmp_path, monkeypatch
     assert np.abs(ours - expected).sum() / expected.sum() < 0.03
 
 
+def test_crystals_that_vary_count_as_in_the_middle(made, tmp_path, monkeypatch):
+    """Scan points are given up, and that in the middle is turned."""
+    model, crystals = made
+    monkeypatch.chdir(tmp_path)
+    experiments, table = wedge_files(crystals[:30], model, 1.0, AXIS)
+    for experiment in experiments:
+        points = flex.mat3_double([experiment.crystal.get_A()] * 5)
+        # a cell that is a little larger than in the middle
+        experiment.crystal.set_A(tuple(x / 1.001 for x in experiment.crystal.get_A()))
+        experiment.crystal.set_A_at_scan_points(points)
+    given = Integrated(Path("a.refl"), Path("a.expt"), table, experiments)
+    middle = np.reshape(experiments[7].crystal.get_A_at_scan_point(2), (3, 3))
+    np.testing.assert_allclose(
+        middle_setting(experiments[7]), middle_rotation(experiments[7]) @ middle
+    )
+    given.experiments.as_file("a.expt")
+    given.table.as_file("a.refl")
+    run(["a.expt", "a.refl", "model=gaussian", "nproc=1"])
+    after = ExperimentList.from_file("postrefined.expt", check_format=False)
+    assert len(after) > 20
+    for experiment in after:
+        crystal = experiment.crystal
+        assert crystal.num_scan_points == 0
+        assert crystal.get_unit_cell().parameters()[0] == pytest.approx(79.1, abs=1e-6)
+
+
 def changed(made, change, width=1.0):
     model, crystals = made
     given = integrated(crystals[:4], model, width)

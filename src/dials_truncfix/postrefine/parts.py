@@ -24,7 +24,7 @@ from dials_truncfix.postrefine.merging import Scaled
 from dials_truncfix.postrefine.observations import ObservationBlock
 from dials_truncfix.postrefine.outcome import Outcome
 from dials_truncfix.postrefine.partiality import Model
-from dials_truncfix.postrefine.rotations import middle_rotation
+from dials_truncfix.postrefine.rotations import middle_matrix, middle_rotation
 from dials_truncfix.postrefine.target import LOG_G, N_PARAMETERS, B
 
 #: Partialities that full intensities are divided by at least; such reflections are flagged.
@@ -212,6 +212,9 @@ def refined_experiments(given: Integrated, result: PieceResult) -> ExperimentLis
     for lattice in np.flatnonzero(result.accepted).tolist():
         experiment = given.experiments[int(result.experiment[lattice])]
         crystal = experiment.crystal
+        if crystal.num_scan_points:
+            # one orientation was refined; this gives up the others
+            crystal.set_A(middle_matrix(crystal))
         a = middle_rotation(experiment).T @ settings[lattice]
         if isinstance(observations, FreeCellBlock):
             crystal.set_A(tuple(a.ravel()))

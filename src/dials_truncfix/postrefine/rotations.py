@@ -60,12 +60,15 @@ def middle_rotation(experiment: Any) -> FloatArray:
 
 def middle_setting(experiment: Any) -> FloatArray:
     """Find A in the laboratory, in the middle of the rotation, Å⁻¹."""
-    crystal = experiment.crystal
-    n_points = crystal.num_scan_points
-    matrix = crystal.get_A()
-    if n_points:
-        matrix = crystal.get_A_at_scan_point(n_points // 2)
-    return np.asarray(middle_rotation(experiment) @ np.reshape(matrix, (3, 3)))
+    matrix = np.reshape(middle_matrix(experiment.crystal), (3, 3))
+    return np.asarray(middle_rotation(experiment) @ matrix)
+
+
+def middle_matrix(crystal: Any) -> Any:
+    """Find A of a crystal, in the middle of its scan where it varies, Å⁻¹."""
+    if crystal.num_scan_points:
+        return crystal.get_A_at_scan_point(crystal.num_scan_points // 2)
+    return crystal.get_A()
 
 
 def sweep_of(experiment: Any) -> FloatArray:
