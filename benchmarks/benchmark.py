@@ -2,6 +2,7 @@
 
 Usage: python benchmarks/benchmark.py [fit_accuracy] [truncation_table] [speed]
        [frame_reading] [intensities] [rings] [postrefinement]
+       [rotations] [stills_images]
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ TITLES = {
     "intensities": "Intensities integrated by DIALS against known truth",
     "rings": "Camera length and ellipse by rings against known truth",
     "postrefinement": "Postrefinement against known truth, and beside its peers",
+    "rotations": "Postrefinement of narrow rotations against known truth",
+    "stills_images": "Images of stills through DIALS and postrefinement",
 }
 
 
