@@ -88,7 +88,8 @@ def make_sweep(folder: Path, seed: int) -> None:
         image_format="smv",
         high_tension_kv=200,
         frames_per_part=None,
-        unclipped=False,
+        # spot finding wants the noise as it is
+        unclipped=True,
         seed=seed,
     )
 
@@ -96,7 +97,7 @@ def make_sweep(folder: Path, seed: int) -> None:
 def process(folder: Path) -> None:
     cell = ",".join(map(str, DEFAULT_UNIT_CELL))
     group = DEFAULT_SPACE_GROUP.replace(" ", "")
-    run(folder, "dials.import", "template=sweep_#####.img")
+    run(folder, "dials.import", "template=sweep_unclipped_#####.cbf")
     run(folder, "dials.find_spots", "imported.expt", "nproc=1")
     run(folder, "dials.index", "imported.expt", "strong.refl", f"unit_cell={cell}",
         f"space_group={group}", "detector.fix=distance", "beam.fix=all",

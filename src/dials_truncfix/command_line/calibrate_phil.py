@@ -6,11 +6,12 @@ import libtbx.phil
 
 phil_scope = libtbx.phil.parse(
     """
-mode = *rings spots
+mode = *rings spots pixel_size
   .type = choice
   .help = "rings: camera length, beam centre and ellipticity from the rings of a"
           "polycrystalline standard. spots: anisotropic magnification from the indexed"
-          "reflections of one or many crystals."
+          "reflections of one or many crystals. pixel_size: size of a pixel on the"
+          "specimen, from an image of a grating, of catalase or of grid bars."
 
 rings
   .help = "For mode=rings. Give images of one recording, or experiments that refer to"
@@ -58,6 +59,31 @@ spots
     .help = "True cell of the crystals, Å and degrees, where it is known: then the camera"
             "lengths are measured too. None: the cell is refined, and the camera length"
             "of the first group kept."
+}
+
+pixel_size
+  .help = "For mode=pixel_size. Give one image: MRC, TIFF or what dials.import reads."
+{
+  specimen = *cross_grating catalase grid_bars
+    .type = choice
+    .help = "What was imaged: a replica of crossed lines; a catalase crystal, whose repeats"
+            "are 6.85 nm and twice 8.75 nm; or the bars of a grid."
+  lines_per_mm = 2160
+    .type = float(value_min=1e-3)
+    .help = "Lines of the cross grating, 1/mm."
+  mesh = 400
+    .type = float(value_min=1)
+    .help = "Openings of the grid per inch."
+  repeats = None
+    .type = floats(size=2, value_min=1e-6)
+    .help = "Repeats along two axes at right angles, instead of the specimen's, nm."
+  start_peak = None
+    .type = floats(size=2)
+    .help = "About where the peak of the first axis is in the autocorrelation, from its"
+            "middle along fast and slow, pixels. None: the nearest of the high peaks."
+  image = 1
+    .type = int(value_min=1)
+    .help = "Which image of the file, from 1."
 }
 
 output {

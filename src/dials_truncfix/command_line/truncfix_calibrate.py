@@ -15,6 +15,9 @@ cell and orientations: a rotating lattice and its symmetry tell the distortion o
 image from that of the cell. It writes the experiments with what was found, distortion
 maps, and the reflections at positions without distortion for dials.refine.
 
+mode=pixel_size measures the size of a pixel on the specimen along two axes, and their
+angle, from an image of a cross grating, a catalase crystal or grid bars.
+
 Examples::
 
   dials.truncfix_calibrate mode=rings aluminium.img rings.standard=aluminium
@@ -27,6 +30,8 @@ Examples::
 
   dials.truncfix_calibrate mode=spots near/refined.refl far/refined.refl \
       spots.group_by=file spots.unit_cell=79.1,79.1,37.9,90,90,90
+
+  dials.truncfix_calibrate mode=pixel_size grating.mrc pixel_size.lines_per_mm=2160
 """
 
 from __future__ import annotations
@@ -39,6 +44,7 @@ from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
 from dials_truncfix.command_line.calibrate_phil import phil_scope
+from dials_truncfix.command_line.calibrate_pixel_size import pixel_size
 from dials_truncfix.command_line.calibrate_rings import rings
 from dials_truncfix.command_line.calibrate_spots import spots
 from dials_truncfix.command_line.program import (
@@ -48,7 +54,7 @@ from dials_truncfix.command_line.program import (
     start,
 )
 
-_MODES = {"rings": rings, "spots": spots}
+_MODES = {"rings": rings, "spots": spots, "pixel_size": pixel_size}
 
 
 @show_mail_handle_errors()
