@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -78,11 +79,21 @@ def as_lattice(still: Still, symmetry: crystal.symmetry, wavelength: float) -> L
     )
 
 
-def xfel_program(algorithm: str, shape: str, weights: str, model: miller.array) -> Any:
-    """Make a function from a lattice to an answer; None where cctbx.xfel is absent."""
+def xfel_program(
+    algorithm: str,
+    shape: str,
+    weights: str,
+    model: miller.array,
+    vectorised: bool = False,
+) -> Any:
+    """Make a function from a lattice to an answer; None where cctbx.xfel is absent.
+
+    Vectorised, excitation errors are calculated for all reflections at once, by the same
+    class's own array of rays, instead of in a loop in Python.
+    """
     try:
         from xfel.cxi.postrefinement_hybrid_rs import rs_hybrid
-        from xfel.cxi.postrefinement_legacy_rs import legacy_rs
+        from xfel.cxi.postrefinement_legacy_rs import legacy_rs, refinery_base
         from xfel.cxi.postrefinement_updated_rs import updated_rs
     except ImportError:
         return None
@@ -110,7 +121,12 @@ def xfel_program(algorithm: str, shape: str, weights: str, model: miller.array) 
         }
         begin = time.process_time()
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+                if vectorised:
+                    stack.enter_context(
+                        patch.object(refinery_base, "get_Rh_array", _all_at_once)
+                    )
                 program = made(
                     lattice.observations,
                     params,
@@ -134,20 +150,35 @@ def xfel_program(algorithm: str, shape: str, weights: str, model: miller.array) 
     return refine
 
 
-def prime_program() -> Any:
-    """Make the same of PRIME with its default parameters, on a given reference."""
+def _all_at_once(refinery: Any, values: Any) -> flex.double:
+    return refinery.get_s1_array(values).norms() - 1.0 / refinery.WAVE
+
+
+def prime_program(n_passes: int) -> Any:
+    """Make the same of PRIME, on a given reference.
+
+    Its parameters are those that bring back orientations best of the ones tried (all
+    parameters at a time or in turn, gamma_e from 1e-6 to 3e-3, one to six passes, with and
+    without weak and partial reflections, its other profiles): all at a time,
+    which is its default, and one wavelength (gamma_e, its default is 0.003).
+
+    Parameters
+    ----------
+    n_passes : int
+        Its n_postref_sub_cycle: 1 is its default, more take as many times as long.
+    """
     try:
         from prime.postrefine.mod_input import master_phil
         from prime.postrefine.mod_leastsqr import leastsqr_handler
     except ImportError:
         return None
     iparams = master_phil.extract()
-    iparams.postref.allparams.flag_on = False
-    iparams.flag_volume_correction = False
-    # One wavelength, and no check against spot positions, which have no errors here: with
-    # the defaults PRIME leaves all angles at 0. Its profile stays the Lorentzian.
+    iparams.postref.allparams.flag_on = True
+    iparams.n_postref_sub_cycle = n_passes
     iparams.gamma_e = 1e-4
+    # neither spot positions, which have no errors here, nor a dispersed beam
     iparams.postref.residual_threshold_xy = 1e9
+    iparams.flag_volume_correction = False
 
     def refine(lattice: Lattice) -> Answer:
         observations = lattice.observations

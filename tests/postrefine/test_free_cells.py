@@ -7,7 +7,7 @@ import pytest
 
 from dials_truncfix.postrefine.cell import cell_freedom
 from dials_truncfix.postrefine.free_cells import FreeCells
-from dials_truncfix.postrefine.lattices import Lattices, join
+from dials_truncfix.postrefine.lattices import Lattices, Wedges, join
 from dials_truncfix.postrefine.observations import Observations
 from dials_truncfix.postrefine.options import (
     NO_PRIORS,
@@ -175,3 +175,25 @@ def test_refined_settings_have_the_refined_cells(direction):
     np.testing.assert_allclose(cells[:, :3], np.linalg.norm(direct, axis=2), rtol=1e-9)
     assert np.all(np.abs(cells[:, 0] / 79.1 - 1) < 6 * sd[:, 0] / 79.1)
     np.testing.assert_array_equal(free.refined_cells(fits)[0], cells)
+
+
+@pytest.mark.parametrize("model", Model)
+def test_strains_of_rotations_have_derivatives_too(model):
+    """To 10⁻⁶ of the largest, against central differences."""
+    lattices, truth = strained_stills(n_lattices=3)
+    ends = np.zeros((2, 3, 3))
+    ends[:, :, 2] = -1 / XRAYS
+    ends[:, :, 1] = np.array([-2e-3, 2e-3])[:, None] / XRAYS
+    wedges = Wedges(ends, np.full(3, 1e-3))
+    turning = replace(lattices, wedges=wedges)
+    x = truth.copy()
+    x[:, 4] = np.log(8e-3)
+    jacobian = calculate(turning, x, model).jacobian
+    for parameter in range(N_PARAMETERS, x.shape[1]):
+        step = 1e-6 * np.eye(x.shape[1])[parameter]
+        high, low = (
+            calculate(turning, x + sign * step, model).intensity for sign in (1, -1)
+        )
+        numeric = (high - low) / 2e-6
+        largest = np.abs(numeric).max()
+        np.testing.assert_allclose(jacobian[parameter], numeric, atol=1e-6 * largest)

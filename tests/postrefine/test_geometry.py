@@ -74,3 +74,28 @@ def test_excitation_errors_and_slopes_follow_from_the_definition(wavelength):
         (short(x, y + step)[0] - short(x, y - step)[0]) / (2 * step),
     ]
     np.testing.assert_allclose(slopes, numeric, rtol=1e-7, atol=1e-10)
+
+
+def test_slopes_are_the_equations_of_the_note():
+    """Equations 22, 25 and 26, with the matrices of scitbx."""
+    rng = np.random.default_rng(3)
+    points = rng.uniform(-0.3, 0.3, (20, 3))
+    x, y, wavelength = 0.003, -0.005, 1.3
+    along_x, along_y = matrix.col((1, 0, 0)), matrix.col((0, 1, 0))
+    rx = along_x.axis_and_angle_as_r3_rotation_matrix(x)
+    ry = along_y.axis_and_angle_as_r3_rotation_matrix(y)
+    rx_slope = along_x.axis_and_angle_as_r3_derivative_wrt_angle(x)
+    ry_slope = along_y.axis_and_angle_as_r3_derivative_wrt_angle(y)
+    s0 = matrix.col((0, 0, -1 / wavelength))
+    expected = []
+    for point in points:
+        q_ref = matrix.col(point.tolist())
+        s = ry * rx * q_ref + s0
+        q_slopes = (ry * rx_slope * q_ref, ry_slope * rx * q_ref)
+        expected.append([s.dot(q_slope) / s.length() for q_slope in q_slopes])
+    beams = counter_rotated_beams(np.array([x]), np.array([y]), np.array([wavelength]))
+    each = np.repeat(beams.transpose(1, 2, 0), 20, axis=2)
+    _, slopes = excitation_error(
+        points.T, np.sum(points**2, axis=1), each, np.full(20, 1 / wavelength)
+    )
+    np.testing.assert_allclose(slopes.T, expected, rtol=1e-12, atol=1e-15)

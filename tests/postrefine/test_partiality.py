@@ -112,3 +112,18 @@ def test_derivatives_of_rotations_equal_central_differences(model):
         np.testing.assert_allclose(
             analytic[smooth], expected[smooth], rtol=1e-8, atol=1e-8 * scale
         )
+
+
+def test_derivatives_are_the_equations_of_the_note():
+    """Equations 11, 28, 34 and 35 word for word."""
+    rng = np.random.default_rng(2)
+    r_h, rs = rng.normal(0, 1e-3, 50), rng.uniform(5e-4, 2e-3, 50)
+    p, by_r_h, by_log_rs = with_derivatives(Model.LORENTZIAN, r_h, rs)
+    denominator = (2 * r_h**2 + rs**2) ** 2
+    np.testing.assert_allclose(p, rs**2 / (2 * r_h**2 + rs**2))
+    np.testing.assert_allclose(by_r_h, -4 * rs**2 * r_h / denominator)
+    np.testing.assert_allclose(by_log_rs / rs, 4 * rs * r_h**2 / denominator)
+    p, by_r_h, by_log_rs = with_derivatives(Model.GAUSSIAN, r_h, rs)
+    np.testing.assert_allclose(p, np.exp(-2 * np.log(2) * r_h**2 / rs**2))
+    np.testing.assert_allclose(by_r_h, -p * 4 * np.log(2) * r_h / rs**2)
+    np.testing.assert_allclose(by_log_rs / rs, p * 4 * np.log(2) * r_h**2 / rs**3)

@@ -12,7 +12,13 @@ from dials_truncfix.postrefine.lattices import Lattices
 from dials_truncfix.postrefine.options import NO_PRIORS, PROTOCOLS, RefinementOptions
 from dials_truncfix.postrefine.partiality import Model
 from dials_truncfix.postrefine.refine import refine_lattices
-from dials_truncfix.postrefine.target import LOG_G, LOG_RS, THETA_X, B
+from dials_truncfix.postrefine.target import (
+    LOG_G,
+    LOG_RS,
+    THETA_X,
+    B,
+    calculate,
+)
 from simulated_lattices import ELECTRONS, XRAYS, simulated, stills_model
 
 ANGLES = slice(2, 4)
@@ -86,6 +92,37 @@ def test_only_the_parameters_of_the_protocol_move():
         assert np.all(np.isnan(fits.uncertainties()[:, held]))
         if protocol == "scale":
             assert np.all(fits.parameters[:, ANGLES] == 0)
+
+
+def test_protocols_rs_and_rs_hybrid_are_those_of_the_note():
+    """rs holds rs at the rms of r_h; rs_hybrid ends where all ends."""
+    lattices, _ = simulated(stills_model(n_lattices=20, error=0.05))
+    fits = {
+        protocol: refine_lattices(
+            lattices,
+            Model.LORENTZIAN,
+            RefinementOptions(protocol, huber=math.inf, priors=NO_PRIORS),
+        )
+        for protocol in ("rs", "rs_hybrid", "all")
+    }
+    s0 = np.array([0, 0, -1 / XRAYS])
+    r_h = np.linalg.norm(lattices.q.T + s0, axis=1) - 1 / XRAYS
+    rms = np.sqrt(lattices.sums(r_h**2) / np.diff(lattices.offsets))
+    np.testing.assert_allclose(np.exp(fits["rs"].parameters[:, LOG_RS]), rms, rtol=1e-9)
+    difference = fits["rs_hybrid"].parameters - fits["all"].parameters
+    assert np.abs(difference / fits["all"].uncertainties()).max() < 1e-3
+
+
+def test_unit_weights_minimise_the_plain_sum_of_squares():
+    """Its gradient, equation 13, vanishes: to 10⁻⁴ of the sizes of its terms."""
+    lattices, _ = simulated(stills_model(n_lattices=10))
+    options = RefinementOptions("all", "unit", huber=math.inf, priors=NO_PRIORS)
+    fits = refine_lattices(lattices, Model.GAUSSIAN, options)
+    assert fits.converged.all()
+    calculated = calculate(lattices, fits.parameters, Model.GAUSSIAN)
+    terms = calculated.jacobian * (calculated.intensity - lattices.intensity)
+    gradient, size = lattices.sums(terms), lattices.sums(np.abs(terms))
+    assert np.abs(gradient / size).max() < 1e-4
 
 
 @pytest.mark.parametrize(

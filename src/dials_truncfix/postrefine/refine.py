@@ -126,6 +126,11 @@ def _refine_block(
     for wanted in rounds:
         free = _enough_observations(lattices, wanted)
         state = replace(state, free=free, dropped=wanted & ~free)
+        if np.any(wanted[N_PARAMETERS:]):
+            # from here on only the cells that the observations carry
+            idle = _idle(task, state)
+            idle[:, :N_PARAMETERS] = False
+            state = _held(state, idle, task.priors)
         # what comes next starts here, and need not be known to the last digit
         state = _refine(task, state, _SPREAD_ROUNDS if wanted is rounds[-1] else 1)
     state = _without_idle_parameters(task, state)
@@ -133,13 +138,16 @@ def _refine_block(
 
 
 def _rounds(options: RefinementOptions, n_strains: int) -> list[BoolArray]:
-    """Parameters of each round: cells with the last, if that turns the lattices."""
-    rounds = options.rounds()
-    with_cell = [False] * (len(rounds) - 1) + [bool(rounds[-1][THETA_X])]
-    return [
-        np.concatenate([wanted, np.full(n_strains, cell)])
-        for wanted, cell in zip(rounds, with_cell)
+    """Parameters of each round: cells with the last, in one more, if lattices are turned."""
+    rounds = [
+        np.concatenate([wanted, np.zeros(n_strains, dtype=bool)])
+        for wanted in options.rounds()
     ]
+    if n_strains and rounds[-1][THETA_X]:
+        with_cell = rounds[-1].copy()
+        with_cell[N_PARAMETERS:] = True
+        rounds.append(with_cell)
+    return rounds
 
 
 def _enough_observations(lattices: Lattices, wanted: BoolArray) -> BoolArray:
@@ -182,22 +190,32 @@ def _refine(task: _Task, state: _State, n_rounds: int) -> _State:
     return state
 
 
-def _without_idle_parameters(task: _Task, state: _State) -> _State:
-    """Refine again the lattices whose observations do not carry all parameters."""
+def _idle(task: _Task, state: _State) -> BoolArray:
+    """Which free parameters the observations do not carry."""
     calculated = calculate(task.lattices, state.parameters, task.model)
-    idle = ~carried(
+    return ~carried(
         task.lattices, calculated, state.spread, state.free, task.priors, task.options
     )
+
+
+def _held(state: _State, idle: BoolArray, priors: GaussianPriors) -> _State:
+    """Give up parameters: from now on they are what was known of them before."""
+    return replace(
+        state,
+        parameters=np.where(idle, priors.centre, state.parameters),
+        free=state.free & ~idle,
+        dropped=state.dropped | idle,
+    )
+
+
+def _without_idle_parameters(task: _Task, state: _State) -> _State:
+    """Refine again the lattices whose observations do not carry all parameters."""
+    idle = _idle(task, state)
     again = np.flatnonzero(np.any(idle, axis=1))
     if len(again) == 0:
         return state
-    part, before, gone = task.select(again), state.select(again), idle[again]
-    before = replace(
-        before,
-        parameters=np.where(gone, part.priors.centre, before.parameters),
-        free=before.free & ~gone,
-        dropped=before.dropped | gone,
-    )
+    part = task.select(again)
+    before = _held(state.select(again), idle[again], part.priors)
     return state.with_rows(again, _refine(part, before, _SPREAD_ROUNDS))
 
 
