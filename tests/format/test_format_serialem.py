@@ -331,6 +331,19 @@ def test_files_of_others_keep_their_classes(tmp_path, frames):
             assert found.__name__ == expected
 
 
+def test_frames_that_another_program_worked_on(tmp_path, frames, caplog):
+    """Normalized by IMOD, they still name their reference: it must not be applied again."""
+    labels = [
+        "SerialEMCCD: Frames . ., 4 bits packed  r/f 3          08-Oct-21  07:47:29",
+        "  Ref.dm4",
+        "clip: norm                                              09-Oct-21  10:11:12",
+    ]
+    path = tmp_path / "a.mrc"
+    mrc.write_stack(path, [f.astype("i2") for f in frames], labels=labels)
+    assert Registry.get_format_class_for_file(str(path)).__name__ == "FormatMRCstack"
+    assert "another program has worked on these frames" in caplog.text
+
+
 def test_shortened_stacks_end_with_a_sentence(stack):
     """No other class may take what ours cannot read."""
     from libtbx.utils import Sorry

@@ -141,6 +141,13 @@ def test_squeezed_bytes_have_twice_the_width(tmp_path, changes):
     np.testing.assert_array_equal(read(tmp_path, data), [[[1, 2, 3, 15]]])
 
 
+def test_unpacked_bytes_keep_their_label(tmp_path):
+    labels = ["SerialEMCCD: Frames . ., 4 bits packed  r/f 0"]
+    pixels = np.array([[0x21, 0xF3]], np.uint8)
+    data = bare(0, pixels, stamp=IMOD_STAMP, labels=labels)
+    np.testing.assert_array_equal(read(tmp_path, data)[0], pixels)
+
+
 def test_big_endian_without_a_machine_stamp(tmp_path):
     pixels = np.arange(6, dtype=">i2").reshape(2, 3)
     data = bytearray(bare(1, pixels, byte_order=">"))

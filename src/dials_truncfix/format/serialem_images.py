@@ -29,8 +29,9 @@ from dials_truncfix.io.microscope import (
     electron_wavelength,
     high_tension,
 )
-from dials_truncfix.io.mrc_header import HEADER_BYTES, parse_header
+from dials_truncfix.io.mrc_header import HEADER_BYTES, header_labels, parse_header
 from dials_truncfix.io.serialem import has_serialem_title, open_frames
+from dials_truncfix.io.serialem_title import is_serialem_title
 from dials_truncfix.io.tiff_stack import TIFFStack, is_tiff
 
 LOGGER = "dxtbx.format.SerialEM"
@@ -286,10 +287,18 @@ def is_frame_file(path: str, *, tiff: bool, several: bool) -> bool:
     bool
     """
     try:
-        if not has_serialem_title(path):
-            return False
         with open(path, "rb") as stream:
             start = stream.read(HEADER_BYTES)
+        if not has_serialem_title(path):
+            if not tiff and is_serialem_title(header_labels(start)):
+                log_once(
+                    LOGGER,
+                    logging.WARNING,
+                    f"{path}: another program has worked on these frames since SerialEM "
+                    "saved them, so that scale, orientation and gain reference in the "
+                    "title may no longer hold; they are not used",
+                )
+            return False
         if is_tiff(start) != tiff:
             return False
         n_frames = TIFFStack.open(path).n_frames if tiff else parse_header(start).nz

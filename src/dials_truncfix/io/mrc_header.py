@@ -172,8 +172,9 @@ def parse_header(data: bytes) -> MRCHeader:
     stamped = stamp == IMOD_STAMP
     from_serialem = any(label.startswith("SerialEMCCD:") for label in labels)
     packed_label = from_serialem and any("4 bits packed" in label for label in labels)
+    # A program that unpacks pixels clears the flag, and keeps the label.
     squeezed = mode == BYTE_MODE and (
-        packed_label or (stamped and bool(flags & FOUR_BITS_SQUEEZED))
+        bool(flags & FOUR_BITS_SQUEEZED) if stamped else packed_label
     )
     if stamped:
         signed = bool(flags & SIGNED_BYTES) and not squeezed

@@ -28,6 +28,7 @@ from dials_truncfix.io.serialem_title import (
     is_serialem_title,
     mrc_labels,
     parse_title,
+    was_processed,
 )
 from dials_truncfix.io.tiff_stack import TIFFStack
 
@@ -46,7 +47,7 @@ class FrameStack:
     title : FrameTitle
         What SerialEM says of the frames; the defaults where it says nothing.
     from_serialem : bool
-        Whether it says anything.
+        Whether it says anything, and no other program worked on them since.
     """
 
     stack: MRCStack | TIFFStack
@@ -179,7 +180,7 @@ def open_frames(path: PathLike) -> FrameStack:
     else:
         stack = MRCStack.open(path)
         lines = list(stack.header.labels)
-    if not is_serialem_title(lines):
+    if not is_serialem_title(lines) or was_processed(lines):
         return FrameStack(stack, FrameTitle(), False)
     try:
         title = parse_title(lines)
@@ -191,7 +192,7 @@ def open_frames(path: PathLike) -> FrameStack:
 
 
 def has_serialem_title(path: PathLike) -> bool:
-    """Whether a file carries a title of SerialEM's plugin, be it damaged or not.
+    """Whether a file is titled as SerialEM's plugin left it, be it damaged or not.
 
     Raises
     ------
@@ -201,8 +202,10 @@ def has_serialem_title(path: PathLike) -> bool:
     with open(path, "rb") as file:
         start = file.read(HEADER_BYTES)
     if tiff_stack.is_tiff(start):
-        return is_serialem_title(tiff_stack.read_description(path).splitlines())
-    return is_serialem_title(header_labels(start))
+        lines = tiff_stack.read_description(path).splitlines()
+    else:
+        lines = header_labels(start)
+    return is_serialem_title(lines) and not was_processed(lines)
 
 
 def write_frames(

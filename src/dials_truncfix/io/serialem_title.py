@@ -23,6 +23,7 @@ _START = "SerialEMCCD:"
 _PACKED = "4 bits packed"
 _SCALED = re.compile(r"scaled by\s+([0-9.eE+-]+)")
 _ROTATION = re.compile(r"r/f\s+([0-7])(?![0-9])(?:\s+need\s+([0-7])(?![0-9]))?")
+_DATED = re.compile(r"\d\d-[A-Z][a-z]{2}-\d\d\s+\d\d:\d\d:\d\d\s*$", re.ASCII)
 _REFERENCE_SUFFIXES = (".dm4", ".dm3", ".mrc", ".tif", ".tiff", ".gain")
 _DEFECTS_SUFFIX = ".txt"
 # IMOD's labels: the text, cut or padded, and a date in the remaining columns.
@@ -66,6 +67,14 @@ class FrameTitle:
 def is_serialem_title(lines: Sequence[str]) -> bool:
     """Whether the first line is one of SerialEM's plugin."""
     return bool(lines) and lines[0].lstrip().startswith(_START)
+
+
+def was_processed(lines: Sequence[str]) -> bool:
+    """Whether another program left a label, so that nobody knows what still holds.
+
+    Only the first line of SerialEM's own is dated, as all of IMOD's are.
+    """
+    return any(_DATED.search(line) for line in lines[1:])
 
 
 def parse_title(lines: Sequence[str]) -> FrameTitle:
