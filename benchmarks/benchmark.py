@@ -1,8 +1,8 @@
 """Run the benchmarks one after the other.
 
 Usage: python benchmarks/benchmark.py [fit_accuracy] [truncation_table] [speed]
-       [frame_reading] [intensities] [rings] [postrefinement]
-       [rotations] [stills_images]
+       [frame_reading] [counting_cameras] [frame_sweeps] [intensities] [rings]
+       [postrefinement] [rotations] [stills_images]
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ TITLES = {
     "truncation_table": "Background of corrected images against known truth",
     "speed": "CPU time and memory",
     "frame_reading": "Reading a frame of a K3",
+    "counting_cameras": "Losses of counting cameras and antialiased reduction",
+    "frame_sweeps": "Sweeps of K2, K3 and a CCD against known truth",
     "intensities": "Intensities integrated by DIALS against known truth",
     "rings": "Camera length and ellipse by rings against known truth",
     "postrefinement": "Postrefinement against known truth, and beside its peers",

@@ -10,6 +10,7 @@ Usage: python benchmarks/frame_sweeps.py [--folder FOLDER] [--n-images N] [name 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 import tempfile
@@ -45,10 +46,35 @@ HEADER = [
 ]
 
 
+def raw_recipe(folder: Path) -> Path:
+    """Write a recipe for images of raw counts, without reference and defects."""
+    recipe = folder / "simulated" / "simulated.frames"
+    fields = json.loads(recipe.read_text())
+    fields |= {"gain_reference": False, "defects": False, "counts_per_electron": 1.0}
+    raw = recipe.with_name("raw.frames")
+    raw.write_text(json.dumps(fields))
+    return raw
+
+
 def verdict(folder: Path) -> str:
-    """Run dials.truncfix, and tell whether it corrected, or why not."""
+    """Run dials.truncfix, and tell whether it corrected, or why not.
+
+    Normalized by their reference, raw counts are no integers any more: it gets them as
+    they were counted.
+    """
+    experiments = "imported.expt"
+    if (folder / "simulated" / "simulated_gain.mrc").exists():
+        experiments = "raw.expt"
+        run(
+            [
+                "dials.import",
+                str(raw_recipe(folder)),
+                f"output.experiments={experiments}",
+            ],
+            folder,
+        )
     try:
-        run(["dials.truncfix", "imported.expt", "output.directory=corrected"], folder)
+        run(["dials.truncfix", experiments, "output.directory=corrected"], folder)
     except CommandFailed as failure:
         found = re.search(r"Verdict: ([\w ]+)", str(failure))
         return found[1] if found else "refused"
@@ -88,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(SWEEPS))
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--n-images", type=int, default=40)
+    parser.add_argument("--n-images", type=int, default=40, metavar="N")
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in SWEEPS]:
         parser.error(f"no sweep {unknown[0]}: choose from {', '.join(SWEEPS)}")
