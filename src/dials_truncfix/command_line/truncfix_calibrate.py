@@ -4,7 +4,7 @@ Calibrate camera and microscope from recorded images and reflections.
 mode=rings measures camera length, beam centre and ellipticity, with standard
 uncertainties, from the rings of a polycrystalline standard. The images of the recording
 are averaged; spots, texture and a beam stop do no harm. It writes experiments with what
-was found, and distortion maps: give them to dials.import for the images of crystals,
+was found, and distortion maps: give them to dials.import for the images of crystals::
 
   dials.import images/*.img reference_geometry=calibrated.expt \
       lookup.dx=dx.pickle lookup.dy=dy.pickle
