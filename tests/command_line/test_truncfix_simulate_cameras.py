@@ -150,6 +150,20 @@ def test_a_whole_sensor_on_its_side_is_recognised():
     assert frames.title.scaling == 16
 
 
+def test_a_camera_sees_as_far_as_an_f416_by_default():
+    f416 = sweep_of(["d_min=6", "scan.n_images=1"])
+    k3 = sweep_of(["camera.model=k3", "d_min=6", "scan.n_images=1"])
+    d_min = [
+        sweep.experiment.detector[0].get_max_resolution_ellipse(
+            sweep.experiment.beam.get_s0()
+        )
+        for sweep in (f416, k3)
+    ]
+    assert d_min[1] == pytest.approx(d_min[0], rel=0.01)
+    shares = [s.beam_stop_radius / min(s.shape) for s in (f416, k3)]
+    assert shares[1] == pytest.approx(shares[0], rel=1e-3)
+
+
 def test_metadata_and_truth():
     run([*SMALL, *K2, "scan.start=-20", "camera.frames_per_image=2"])
     entries = read_mdoc("simulated/simulated.mrc.mdoc").frame_set("simulated.mrc")

@@ -211,13 +211,25 @@ def shown_size(params: Any, camera: AnyCamera) -> tuple[int, int]:
     return fast, slow
 
 
-#: Distance at which an F416, with its edge of so many mm, records the default pattern, mm.
-_DISTANCE, _EDGE = 2200.0, 63.8976
+#: Edge of an F416, whose lengths others take in proportion to their own, mm.
+_EDGE = 63.8976
+#: Distance of an F416, radius of its beam stop and width of the arm, mm.
+_DISTANCE, _RADIUS, _ARM_WIDTH = 2200.0, 1.4, 0.7
 
 
-def distance(params: Any, camera: AnyCamera) -> float:
-    """Distance of the camera, mm: as given, or what lets it see as far as an F416."""
-    if params.geometry.distance is not libtbx.Auto:
-        return float(params.geometry.distance)
+def lengths(params: Any, camera: AnyCamera) -> tuple[float, float, float]:
+    """Tell distance, radius of the beam stop and width of its arm, mm.
+
+    What is not given lets the camera see as far as an F416, and as much of it.
+    """
     edge = min(camera.shape) * camera.pixel_size
-    return _DISTANCE if math.isclose(edge, _EDGE) else _DISTANCE * edge / _EDGE
+    relative = 1.0 if math.isclose(edge, _EDGE) else edge / _EDGE
+    distance, radius, arm_width = (
+        relative * default if value is libtbx.Auto else float(value)
+        for value, default in (
+            (params.geometry.distance, _DISTANCE),
+            (params.beam_stop.radius, _RADIUS),
+            (params.beam_stop.arm_width, _ARM_WIDTH),
+        )
+    )
+    return distance, radius, arm_width

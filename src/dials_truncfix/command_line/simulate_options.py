@@ -12,8 +12,8 @@ import libtbx.phil
 
 from dials_truncfix.command_line.simulate_camera import (
     AnyCamera,
-    distance,
     is_gatan,
+    lengths,
     make_camera,
     shown_size,
 )
@@ -58,14 +58,15 @@ def make_sample(params: Any) -> Sample:
 def make_geometry(params: Any, camera: AnyCamera) -> Geometry:
     """Translate the phil parameters of beam, camera position and beam stop."""
     p = params.geometry
+    distance, radius, arm_width = lengths(params, camera)
     return Geometry(
         wavelength=electron_wavelength(params.beam.high_tension),
-        distance=distance(params, camera),
+        distance=distance,
         beam_centre=None if p.beam_centre is None else tuple(p.beam_centre),
         rotation_axis=tuple(p.rotation_axis),
         image_size=shown_size(params, camera),
-        beam_stop_radius=params.beam_stop.radius,
-        beam_stop_arm=params.beam_stop.arm_width,
+        beam_stop_radius=radius,
+        beam_stop_arm=arm_width,
     )
 
 

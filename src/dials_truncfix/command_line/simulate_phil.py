@@ -146,12 +146,14 @@ scan {
 }
 
 beam_stop {
-  radius = 1.4
+  radius = Auto
     .type = float(value_min=0)
-    .help = "Radius of the shadow of the beam stop on the camera, mm; 0 for none."
-  arm_width = 0.7
+    .help = "Radius of the shadow of the beam stop on the camera, mm; 0 for none. Auto:"
+            "1.4 on an F416, and in proportion on others."
+  arm_width = Auto
     .type = float(value_min=0)
-    .help = "Width of the shadow of its arm, mm; 0 for none."
+    .help = "Width of the shadow of its arm, mm; 0 for none. Auto: 0.7 on an F416, and in"
+            "proportion on others."
 }
 
 camera {
