@@ -76,6 +76,8 @@ def test_positions_without_distortion_have_none(files):
     assert again["ellipses"]["unit_cell"] == pytest.approx(
         first["ellipses"]["unit_cell"], rel=2e-4
     )
+    # nothing is left that maps could take out
+    assert not Path("dx.pickle").exists()
     turned = [np.linalg.norm(c["rotation_deg"]) for c in again["crystals"]]
     assert max(turned) < 0.02
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,6 +18,16 @@ from cctbx.array_family import flex
 
 Array = npt.NDArray[np.float64]
 
+_QUESTION = """
+import json, sys
+from pyFAI.calibrant import CALIBRANT_FACTORY as known
+name = sys.argv[1]
+spacings = None
+if name in known:
+    calibrant = known(name)
+    spacings = list(getattr(calibrant, "dspacing", None) or calibrant.dSpacing)
+print(json.dumps([sorted(known.keys()), spacings]))
+"""
 #: Rings closer than this, relative to d, are one ring.
 _SAME_RING = 2e-4
 #: Rings with a smaller part of the strongest one's intensity are not looked for.
@@ -172,14 +186,33 @@ def _from_pyfai(name: str, d_min: float) -> Standard:
             f"{name} is not among {known}: give the spacings as rings.d_spacings, or "
             "install pyFAI, whose calibrants can be named too"
         )
-    from pyFAI.calibrant import CALIBRANT_FACTORY
-
-    if name not in CALIBRANT_FACTORY:
-        others = ", ".join(sorted(CALIBRANT_FACTORY.keys()))
+    names, spacings = _ask_pyfai(name)
+    if spacings is None:
         raise ValueError(
-            f"{name} is neither among {known} nor a calibrant of pyFAI ({others}): give "
-            "the spacings as rings.d_spacings"
+            f"{name} is neither among {known} nor a calibrant of pyFAI "
+            f"({', '.join(names)}): give the spacings as rings.d_spacings"
         )
-    d = np.array(sorted(CALIBRANT_FACTORY(name).dSpacing, reverse=True))
+    d = np.array(sorted(spacings, reverse=True))
     d = d[d >= d_min]
     return Standard(name, d, np.ones(len(d)), "pyFAI")
+
+
+def _ask_pyfai(name: str) -> tuple[list[str], list[float] | None]:
+    """Names of pyFAI's calibrants, and the spacings of one (Å), None if it has it not.
+
+    In a process of its own: once DIALS is loaded, importing pyFAI can end the program.
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", _QUESTION, name],
+        env={**os.environ, "SILX_OPENCL": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        raise ValueError(
+            f"{name} is not among {', '.join(BUILT_IN)}, and pyFAI, which may know it, "
+            "does not start: give the spacings as rings.d_spacings"
+        )
+    names, spacings = json.loads(run.stdout.splitlines()[-1])
+    return names, spacings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from dials_truncfix.calibrate.spot_words import (
     findings,
     fit_table,
     group_table,
+    is_elliptical,
     spot_record,
     warnings,
 )
@@ -34,6 +36,8 @@ from dials_truncfix.command_line.calibrate_output import (
 )
 from dials_truncfix.compare.files import EXPERIMENTS, REFLECTIONS, load_integrated
 from dials_truncfix.report.spots_page import spots_page
+
+logger = logging.getLogger("dials.truncfix.calibrate")
 
 
 def spots(params: Any, files: Sequence[str]) -> None:
@@ -72,7 +76,11 @@ def spots(params: Any, files: Sequence[str]) -> None:
     log_words(findings(result), warnings(result))
     out = params.output
     outputs = results(params, spot_record(result), lambda: spots_page(result))
-    maps = [] if out.x_map is None else group_maps(data, result)
+    maps = []
+    if not any(is_elliptical(result, group) for group in range(result.n_groups)):
+        logger.info("No distortion maps are written, as no ellipticity was found.")
+    elif out.x_map is not None:
+        maps = group_maps(data, result)
     paths = [
         (_numbered(out.x_map, k, len(maps)), _numbered(out.y_map, k, len(maps)))
         for k in range(len(maps))
