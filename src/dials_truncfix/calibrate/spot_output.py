@@ -144,5 +144,7 @@ def undistorted_table(
             number += 1
         table["xyzobs.px.value"] = flumpy.vec_from_numpy(place)
         table["xyzobs.mm.value"] = flumpy.vec_from_numpy(mm)
+        # dials.refine wants the column, and fills it where it is zero
+        table["s1"] = flex.vec3_double(len(table), (0.0, 0.0, 0.0))
         tables.append(table)
     return flex.reflection_table.concat(tables)

@@ -55,7 +55,8 @@ def spot_sets(files: Sequence[Integrated], group_by: str) -> list[SpotSet]:
 def usable_rows(data: Integrated, place: int) -> npt.NDArray[np.int64]:
     """Rows of an experiment with an index and an observed position.
 
-    Those that refinement used, where it did; all indexed ones otherwise.
+    Also those that refinement left out: it has no ellipse, and takes the reflections
+    that tell of one for outliers.
 
     Raises
     ------
@@ -72,10 +73,7 @@ def usable_rows(data: Integrated, place: int) -> npt.NDArray[np.int64]:
     own = flumpy.to_numpy(table["id"]) == place
     index = flumpy.to_numpy(table["miller_index"].as_vec3_double())
     own &= np.any(index != 0, axis=1)
-    refined = own & flumpy.to_numpy(
-        table.get_flags(table.flags.used_in_refinement)
-    ).astype(bool)
-    rows = np.flatnonzero(refined if refined.sum() >= _FEWEST else own)
+    rows = np.flatnonzero(own)
     if len(rows) < _FEWEST:
         raise ValueError(
             f"{data.path}: experiment {place} has {len(rows)} indexed reflections, and "
