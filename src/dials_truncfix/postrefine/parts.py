@@ -214,7 +214,9 @@ def refined_experiments(given: Integrated, result: PieceResult) -> ExperimentLis
         crystal = experiment.crystal
         if crystal.num_scan_points:
             # one orientation was refined; this gives up the others
-            crystal.set_A(middle_matrix(crystal))
+            middle = middle_matrix(crystal)
+            crystal.reset_scan_points()
+            crystal.set_A(middle)
         a = middle_rotation(experiment).T @ settings[lattice]
         if isinstance(observations, FreeCellBlock):
             crystal.set_A(tuple(a.ravel()))
