@@ -43,7 +43,8 @@ DISTANCE, BINNING, N_IMAGES, WIDTH = 1200.0, 8, 80, 0.5
 #: The cell is refined, and camera length and wavelength, which are its measure, kept.
 REFINE = (
     "scan_varying=False",
-    "detector.fix=distance+orientation",
+    "detector.fix=distance",
+    "detector.fix_list=Tau",
     "beam.fix=all",
     "goniometer.fix=all",
 )
@@ -100,7 +101,7 @@ def process(folder: Path) -> None:
     run(folder, "dials.import", "template=sweep_unclipped_#####.cbf")
     run(folder, "dials.find_spots", "imported.expt", "nproc=1")
     run(folder, "dials.index", "imported.expt", "strong.refl", f"unit_cell={cell}",
-        f"space_group={group}", "detector.fix=distance+orientation", "beam.fix=all",
+        f"space_group={group}", "detector.fix=distance", "detector.fix_list=Tau", "beam.fix=all",
         "goniometer.fix=all")  # fmt: skip
     run(folder, "dials.refine", "indexed.expt", "indexed.refl", *REFINE)
 

@@ -12,7 +12,7 @@ was found, and distortion maps: give them to dials.import for the images of crys
 mode=spots measures the anisotropic magnification of a camera, one matrix for each exposure
 group, from the indexed reflections of many crystals of one substance, together with their
 cell and orientations: a rotating lattice and its symmetry tell the distortion of the
-image from that of the cell. Index and refine with detector.fix=distance+orientation
+image from that of the cell. Index and refine with detector.fix=distance detector.fix_list=Tau
 before: a tilted detector hides a part of the distortion. It writes the experiments with what was found, distortion
 maps, and the reflections at positions without distortion for dials.refine.
 
