@@ -4,6 +4,8 @@ PYTHON := .venv/bin/python
 ENVIRONMENT := sh scripts/environment.sh
 # Options for pytest, such as PYTEST_ARGS="-x tests/io".
 PYTEST_ARGS ?=
+# How long make check feeds each reader of files with what a fuzzer thinks up.
+FUZZ_SECONDS ?= 10
 # Commands that our commands start have to be those of the same environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -13,7 +15,7 @@ help:
 	@echo "make demo         simulate a truncated sweep, repair it, compare with the truth"
 	@echo "make test         run the tests"
 	@echo "make test-newest  run the tests on the newest DIALS, in a separate Debian root"
-	@echo "make check        run lint and all tests, the slow ones too"
+	@echo "make check        run lint, all tests, the slow ones too, and the fuzzer"
 	@echo "make bench        time the program against its peers"
 	@echo "make docs         build the documentation: docs/_build/html/index.html"
 	@echo "make lint         ruff check, ruff format --check, mypy"
@@ -33,8 +35,9 @@ test-newest:
 	@sh scripts/test_newest.sh -m "not slow" $(PYTEST_ARGS)
 
 check: lint
-	@$(ENVIRONMENT) cluster
+	@$(ENVIRONMENT) cluster fuzz
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
+	$(PYTHON) tests/fuzzing/fuzz_readers.py --seconds $(FUZZ_SECONDS)
 
 bench: environment
 	$(PYTHON) benchmarks/benchmark.py
@@ -50,6 +53,6 @@ lint:
 	$(PYTHON) -m mypy
 
 clean:
-	rm -rf build dist demo docs/_build .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist demo fuzz-failures docs/_build .hypothesis .pytest_cache .mypy_cache .ruff_cache
 	find . -path ./.venv -prune -o -path ./.newest -prune -o \
 	    -name __pycache__ -type d -exec rm -rf {} +

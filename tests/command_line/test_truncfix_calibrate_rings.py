@@ -132,3 +132,21 @@ def test_wrong_input_is_named(image, calibrated, here):
     text.write_text("nothing")
     assert "neither as images nor" in fails(text, "standard=gold")
     assert "two are needed" in fails(image, "standard=gold", "rings.d_min=2.2")
+
+
+def test_a_name_that_is_markup(image, tmp_path, monkeypatch):
+    evil = tmp_path / f"<img src=x onerror=alert(1)>_00001{image.suffix}"
+    evil.write_bytes(image.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    run(["mode=rings", str(evil), "rings.standard=aluminium"])
+    assert "<img" not in (tmp_path / "dials.truncfix_calibrate.html").read_text()
+
+
+@pytest.mark.parametrize("output", ["html", "json", "log", "experiments"])
+def test_a_link_to_the_image_does_not_cost_it(image, tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(image)
+    before = image.read_bytes()
+    with pytest.raises(Sorry, match="link is an input and would be overwritten"):
+        run(["mode=rings", str(image), f"output.{output}=link"])
+    assert image.read_bytes() == before and (tmp_path / "link").is_symlink()

@@ -53,3 +53,16 @@ def test_errors_name_the_file_that_was_asked_for(tmp_path):
     with pytest.raises(FileNotFoundError) as failure, atomic_write(path):
         pass
     assert failure.value.filename == str(path)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["link", "dangling link"])
+def test_a_link_is_replaced_and_its_target_stays(tmp_path, there):
+    target, link = tmp_path / "input", tmp_path / "output"
+    if there:
+        target.write_bytes(b"input")
+    link.symlink_to(target)
+    with atomic_write(link) as stream:
+        stream.write(b"output")
+    assert link.read_bytes() == b"output" and not link.is_symlink()
+    assert target.exists() == there
+    assert not there or target.read_bytes() == b"input"

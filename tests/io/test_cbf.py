@@ -133,3 +133,12 @@ def test_any_damage_to_a_header_is_refused_or_harmless(
         assert cbf.read_pixels(path).size <= 12
     except ValueError as error:
         assert "a.cbf" in str(error)
+
+
+def test_many_empty_lines_take_no_quadratic_time(tmp_path):
+    """These once took minutes, where the fields of the binary section are looked for."""
+    path = tmp_path / "a.cbf"
+    cbf.write(path, np.zeros((2, 2), np.int32), ["A 1"])
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"X-Binary-ID", b"\n" * 200_000 + b"X-Binary-ID"))
+    np.testing.assert_array_equal(cbf.read_pixels(path), np.zeros((2, 2)))

@@ -122,3 +122,22 @@ def test_refusals():
     parallel = header(fast_axis=[0, 0, 1])
     with pytest.raises(ValueError, match="does not meet"):
         beam_centre_mm(parallel)
+
+
+@pytest.mark.parametrize("name", ["detector", "beam", "scan"])
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, "[]", "3", '{"panels":[]}', '{"panels":[{"origin":"abc"}]}']
+)
+def test_damaged_models_are_refused(name, text):
+    lines = [
+        line
+        for line in format_cbf_lines(header())
+        if not line.startswith(f"Truncfix-model-{name} ")
+    ]
+    cut = [text[i : i + 1000] for i in range(0, len(text), 1000)]
+    lines += [f"Truncfix-model-{name} {part}" for part in cut]
+    if name == "scan" and text.startswith("{"):
+        parse_cbf_lines(lines)
+        return
+    with pytest.raises(ValueError, match=r"damaged$"):
+        parse_cbf_lines(lines)

@@ -61,3 +61,20 @@ def test_panels_that_are_not_fully_described_are_named(change, words):
 
 def test_without_panels_there_are_none():
     assert parse_panels(["clen = 0.1", "; nothing"]) == ()
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("left/max_fs = 999", "left/max_fs = inf"),
+        ("left/max_fs = 999", "left/max_fs = nan"),
+        ("left/max_fs = 999", "left/max_fs = 1e300"),
+        # looking for numbers in this once took hours
+        ("right/ss = -y", "right/ss = " + "1" * 60_000),
+    ],
+    ids=["inf", "nan", "far", "long"],
+)
+def test_impossible_numbers_are_refused(old, new):
+    assert old in GEOMETRY
+    with pytest.raises(ValueError, match=r"panel (left|right) is not understood \("):
+        parse_panels(GEOMETRY.replace(old, new).splitlines())

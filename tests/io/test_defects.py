@@ -74,6 +74,12 @@ def test_shortened_keywords_comments_and_tabs():
     assert replace(found, comments=parse_defects(TEXT).comments) == parse_defects(TEXT)
 
 
+@pytest.mark.parametrize("value", [",", ", ,", "x", "1.5"])
+def test_entries_without_numbers_are_refused(value):
+    with pytest.raises(ValueError, match="whole numbers are needed"):
+        parse_defects(TEXT.replace("WasScaled", f"WasScaled {value}\nWasScaled"))
+
+
 def test_long_lists_are_wrapped():
     defects = Defects(
         camera_size=(5000, 4000),

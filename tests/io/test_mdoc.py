@@ -115,3 +115,19 @@ def test_odd_numbers_and_files(tmp_path):
 def test_any_text_is_parsed(text):
     parse_mdoc(text)
     parse_mdoc("[FrameSet = 0]\n" + text).frame_set("a")
+
+
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        (" " * 200_000, {}),
+        ("[" + " " * 200_000, {}),
+        ("a" + " " * 200_000, {}),
+        ("a" + " " * 200_000 + "= b" + " " * 200_000 + "c", "b" + " " * 200_000 + "c"),
+    ],
+    ids=["blanks", "bracket", "key", "value"],
+)
+def test_long_blanks_take_no_quadratic_time(line, expected):
+    """Such a line once took hours."""
+    values = parse_mdoc(line).values
+    assert values == (expected if expected == {} else {"a": expected})

@@ -209,3 +209,20 @@ def test_masters_that_cannot_be_read(tmp_path):
         file[nexus.GROUP]["models"] = "{"
     with pytest.raises(ValueError, match="a_master.h5 is no undamaged master file"):
         nexus.read_master(path)
+
+
+def test_sizes_that_no_file_of_this_length_holds_are_refused(tmp_path):
+    path = write(tmp_path, [(1, 2)])
+    with h5py.File(path, "r+") as file:
+        del file[f"{nexus.GROUP}/image_number"]
+        file.create_dataset(
+            f"{nexus.GROUP}/image_number", (10**12,), "<i8", chunks=(9,)
+        )
+    with pytest.raises(ValueError, match="image_number claims 8000000000000 bytes"):
+        nexus.read_master(path)
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file.create_dataset(nexus_data.DATASET, (1, 10**6, 10**6), "<i4", chunks=True)
+    with pytest.raises(
+        ValueError, match="b.h5 is damaged .*claims 4000000000000 bytes"
+    ):
+        nexus_data.read_image(tmp_path / "b.h5", 0)

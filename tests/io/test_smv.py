@@ -130,3 +130,12 @@ def test_any_header_is_parsed_or_refused(tail, claimed):
         smv.image_layout(header)
     except ValueError:
         pass
+
+
+@pytest.mark.parametrize(
+    "header", [{"SIZE1": "many"}, {"SIZE1": "3"}, {"SIZE2": "many"}]
+)
+def test_a_size_that_is_missing_is_named(header):
+    missing = "SIZE2" if "SIZE1" in header else "SIZE1"
+    with pytest.raises(ValueError, match=f"^the header has no {missing}$"):
+        smv.image_layout(header)

@@ -106,3 +106,21 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
         assert remove_abandoned(tmp_path) == [folder]
     assert sorted(tmp_path.iterdir()) == others
     assert remove_abandoned(tmp_path / "absent") == []
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["link", "dangling link"])
+def test_links_are_replaced_and_their_targets_stay(tmp_path, there):
+    target = tmp_path / "input"
+    if there:
+        target.write_text("input")
+    for name in ("one", "other"):
+        (tmp_path / name).symlink_to(target)
+    with staged_files([tmp_path / "one"]) as (staged,):
+        staged.write_text("output")
+    with staging_folder(tmp_path) as staging:
+        (staging / "other").write_text("output")
+    for name in ("one", "other"):
+        assert (tmp_path / name).read_text() == "output"
+        assert not (tmp_path / name).is_symlink()
+    assert target.exists() == there
+    assert not there or target.read_text() == "input"

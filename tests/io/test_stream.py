@@ -109,6 +109,8 @@ def test_other_files_are_refused(tmp_path, text, words):
         (HEADING, "", "without a heading"),
         ("      99.00 ", " ninety ", "not a reflection of this version"),
         ("      99.00 ", "  ", "not a reflection of this version"),
+        (HEADING, HEADING + "nan 0 0 1 1 1 1 1 1 left\n", "impossible indices"),
+        (HEADING, HEADING + "0 -1e99 0 1 1 1 1 1 1 left\n", "impossible indices"),
     ],
 )
 def test_damage_is_found_with_its_line(tmp_path, stills, model, old, new, words):

@@ -18,6 +18,8 @@ from dials_truncfix.report.comparison import comparison_page
 from integrated_tables import indexed, integrated, truth_of, whole_reflections
 from simulated_sweeps import make_small_sweep
 
+EVIL = "<img src=x onerror=alert(1)>"
+
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
 
@@ -53,7 +55,7 @@ def page_of(comparison, gains=(9.0, 9.0)):
             None,
             ExperimentList([indexed(sweep, np.eye(3), gain=gain)]),
         )
-        for name, gain in zip(("a<b>", "b"), gains)
+        for name, gain in zip((EVIL, "b"), gains)
     ]
     options = CompareOptions(n_shells=4)
     return comparison_page(Compared(*sides, None, "sum", options, comparison))
@@ -82,8 +84,8 @@ def test_every_figure_shows_both_sides_or_their_difference(comparison):
 
 def test_names_of_files_cannot_become_markup(comparison):
     page = page_of(comparison)
-    assert "a&lt;b&gt;.refl" in page
-    assert "a<b>.refl" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;.refl" in page
+    assert "<img" not in page
 
 
 def test_without_truth_nothing_is_said_about_it(comparison):

@@ -87,7 +87,7 @@ def parse_header(data: bytes) -> CBFHeader:
     mime = {
         key: value.strip().strip('"')
         for key, value in re.findall(
-            r"^\s*([A-Za-z][\w-]*)\s*[:=]\s*([^\n]*)", mime_text, re.M
+            r"^[ \t]*([A-Za-z][\w-]*)[ \t]*[:=]([^\n]*)", mime_text, re.M
         )
     }
     return CBFHeader(

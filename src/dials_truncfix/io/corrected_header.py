@@ -254,9 +254,36 @@ def _parse(
             raise ValueError(f"header of a corrected image lacks the {name} model")
         try:
             plain[name] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError(f"{name} model in the header is damaged") from None
-    return CorrectedHeader(plain, int(offset), int(seed), version)
+    try:
+        numbers = int(offset), int(seed)
+    except ValueError:
+        raise ValueError("seed or offset in the header are no whole numbers") from None
+    check_models(plain)
+    return CorrectedHeader(plain, *numbers, version)
+
+
+def check_models(models: Any) -> None:
+    """Raise a ValueError where models from a file are not what `make_header` makes."""
+    try:
+        (panel,) = models["detector"]["panels"]
+        vectors = [panel[key] for key in ("fast_axis", "slow_axis", "origin")]
+        vectors.append(models["beam"]["direction"])
+        sizes = [*map(int, panel["image_size"])], [*map(float, panel["pixel_size"])]
+        whole = (
+            all(len(vector) == 3 for vector in vectors)
+            and all(len(size) == 2 for size in sizes)
+            and all(math.isfinite(float(x)) for vector in vectors for x in vector)
+            and all(
+                isinstance(models[name], (Mapping, type(None)))
+                for name in ("goniometer", "scan")
+            )
+        )
+    except (LookupError, TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
+        raise ValueError("the models in the header are damaged")
 
 
 def format_smv_header(header: CorrectedHeader) -> dict[str, str]:

@@ -23,6 +23,9 @@ FloatArray = npt.NDArray[np.float64]
 _NO_PANELS = ("bad", "rigid_group", "group")
 _NUMBERS = ("min_fs", "max_fs", "min_ss", "max_ss", "corner_x", "corner_y", "res")
 _TERM = re.compile(r"([+-]?)\s*(\d*\.?\d*(?:[eE][+-]?\d+)?)\s*([xyz])")
+_FARTHEST = 2**31
+# Many more characters than three numbers have; looking for them takes quadratic time.
+_LONGEST_DIRECTION = 256
 _COMMENT = re.compile(r";.*")
 
 
@@ -103,6 +106,8 @@ def _panel(name: str, values: dict[str, str]) -> StreamPanel:
         pixel_size = 1e3 / res
         offset = 1e3 * float(values.get("coffset", "0").split()[0])
         fast, slow = _direction(values["fs"]), _direction(values["ss"])
+        if not all(abs(x) < _FARTHEST for x in (min_fs, max_fs, min_ss, max_ss)):
+            raise ValueError("its place in the data block")
     except KeyError as error:
         raise ValueError(f"panel {name} has no {error.args[0]}") from None
     except (ValueError, ZeroDivisionError, IndexError) as error:
@@ -120,6 +125,8 @@ def _panel(name: str, values: dict[str, str]) -> StreamPanel:
 
 def _direction(text: str) -> FloatArray:
     """Read a vector such as -0.5x +0.866y; a bare letter counts once."""
+    if len(text) > _LONGEST_DIRECTION:
+        raise ValueError(f"{text[:40]}... is no direction")
     result = np.zeros(3)
     for sign, number, axis in _TERM.findall(text):
         size = float(number) if number else 1.0

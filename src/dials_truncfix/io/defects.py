@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from dials_truncfix.io.atomic import PathLike, atomic_write
 from dials_truncfix.io.frame_orientation import inverse, rotate_flip, swaps_sides
+from dials_truncfix.io.source_files import read_up_to
 
 #: In the order in which shortened keywords are looked up.
 _KEYWORDS = (
@@ -225,7 +226,7 @@ def read_defects(path: PathLike) -> Defects:
         If it cannot be read.
     """
     with open(path, "rb") as stream:
-        data = stream.read(_MAX_BYTES + 1)
+        data = read_up_to(stream, _MAX_BYTES + 1)
     try:
         if len(data) > _MAX_BYTES:
             raise ValueError(f"more than {_MAX_BYTES} bytes")
@@ -323,9 +324,12 @@ def _listed_mask(defects: Defects) -> npt.NDArray[np.bool_]:
 def _integers(words: Sequence[str], line: str) -> list[int]:
     try:
         # Lists may be separated by commas as well.
-        return [int(word) for word in " ".join(words).replace(",", " ").split()]
+        numbers = [int(word) for word in " ".join(words).replace(",", " ").split()]
     except ValueError:
-        raise ValueError(f"{line[:60]!r}: whole numbers are needed") from None
+        numbers = []
+    if not numbers:
+        raise ValueError(f"{line[:60]!r}: whole numbers are needed")
+    return numbers
 
 
 def _wrapped(keyword: str, items: Sequence[str], per_line: int) -> list[str]:

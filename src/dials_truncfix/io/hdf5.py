@@ -1,7 +1,9 @@
-"""Write an HDF5 file so that it is either complete or absent."""
+"""HDF5 files: written so that they are complete or absent, and read from anybody."""
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -9,6 +11,52 @@ from typing import Any, BinaryIO
 import h5py
 
 from dials_truncfix.io.atomic import PathLike, atomic_write
+
+#: What h5py and HDF5 raise about damaged files.
+DAMAGE = (
+    OSError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+)
+# DEFLATE, and LZ4 behind a shuffle, write no more bytes than this for one.
+_HIGHEST_RATIO = 1100
+_SMALL = 1 << 20
+
+
+def check_size(dataset: Any, images: int | None = None) -> None:
+    """Refuse to read more than a file can hold: sizes in a header cost nothing.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        What is to be read.
+    images : int, optional
+        How many along the first axis; all of it otherwise.
+
+    Raises
+    ------
+    TypeError
+        If this is no data set.
+    ValueError
+        If it claims more than the file, or what is compressed in it, can hold.
+    """
+    if not isinstance(dataset, h5py.Dataset):
+        raise TypeError(f"{dataset.name} is no data set")
+    shape = dataset.shape or ()
+    if images is not None:
+        shape = (min(images, *shape[:1]), *shape[1:])
+    claimed = math.prod(shape) * dataset.dtype.itemsize
+    held = os.path.getsize(dataset.file.filename)
+    filters = dataset.id.get_create_plist().get_nfilters()
+    if claimed > _SMALL + held * (_HIGHEST_RATIO if filters else 1):
+        raise ValueError(
+            f"{dataset.name} claims {claimed} bytes, and the file has {held}"
+        )
 
 
 class _Sink:

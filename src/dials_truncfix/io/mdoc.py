@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dials_truncfix.io.atomic import PathLike, atomic_write
+from dials_truncfix.io.source_files import read_up_to
 
 SUFFIX = ".mdoc"
 FRAME_SET = "FrameSet"
 _TITLE = "T"
-_SECTION = re.compile(r"\[\s*(\w+)\s*=\s*(.*?)\s*\]\s*")
-_ENTRY = re.compile(r"\s*([^=\[\]]*?\S)\s*=\s*(.*?)\s*")
+_KIND = re.compile(r"\w+")
 # Of a session of many hours; much more is no text that SerialEM wrote.
 _MAX_BYTES = 1 << 28
 # Month names whatever the language of the machine.
@@ -138,17 +138,24 @@ def parse_mdoc(text: str) -> Mdoc:
     sections: list[MdocSection] = []
     entries = values
     for line in text.splitlines():
-        if match := _SECTION.fullmatch(line.strip()):
-            if match[1] == _TITLE:
-                titles.append(match[2])
+        line = line.strip()
+        bracketed = line.startswith("[") and line.endswith("]")
+        # not by one expression: those that fit take quadratic time over long blanks
+        key, equals, value = (line[1:-1] if bracketed else line).partition("=")
+        key, value = key.strip(), value.strip()
+        if not equals:
+            continue
+        if bracketed and _KIND.fullmatch(key):
+            if key == _TITLE:
+                titles.append(value)
             else:
                 entries = {}
-                sections.append(MdocSection(match[1], match[2], entries))
-        elif match := _ENTRY.fullmatch(line):
-            if match[1] == _TITLE and entries is values:
-                titles.append(match[2])
+                sections.append(MdocSection(key, value, entries))
+        elif not bracketed and key and not {"[", "]"} & set(key):
+            if key == _TITLE and entries is values:
+                titles.append(value)
             else:
-                entries[match[1]] = match[2]
+                entries[key] = value
     return Mdoc(values, tuple(titles), tuple(sections))
 
 
@@ -195,7 +202,7 @@ def read_mdoc(path: PathLike) -> Mdoc:
         If it cannot be read.
     """
     with open(path, "rb") as stream:
-        data = stream.read(_MAX_BYTES + 1)
+        data = read_up_to(stream, _MAX_BYTES + 1)
     if len(data) > _MAX_BYTES or b"\0" in data[:4096]:
         raise ValueError(f"{os.fspath(path)} is no .mdoc file")
     # SerialEM writes in the code page of its machine.

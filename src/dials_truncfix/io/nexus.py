@@ -27,8 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.io.atomic import PathLike
-from dials_truncfix.io.corrected_header import CorrectedHeader
-from dials_truncfix.io.hdf5 import write_hdf5
+from dials_truncfix.io.corrected_header import CorrectedHeader, check_models
+from dials_truncfix.io.hdf5 import DAMAGE, check_size, write_hdf5
 from dials_truncfix.io.nexus_data import DATASET, read_image
 from dials_truncfix.io.nxmx import write_nxmx
 
@@ -141,7 +141,7 @@ def is_ours(path: PathLike) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return GROUP in file and "convention" in file[GROUP].attrs
-    except OSError:
+    except DAMAGE:
         return False
 
 
@@ -167,13 +167,15 @@ def read_master(path: PathLike) -> Master:
         with h5py.File(path, "r") as file:
             group = file[GROUP]
             convention = group.attrs["convention"]
+            if not isinstance(convention, str):
+                raise TypeError("its convention is no text")
             if convention != CONVENTION:
                 raise ValueError(
                     f"{name} was written by another version of dials.truncfix "
                     f"({convention}): run dials.truncfix again"
                 )
             return _read_own(group)
-    except (OSError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+    except DAMAGE as error:
         raise ValueError(
             f"{name} is no undamaged master file of dials.truncfix ({error}): copy it or "
             "run dials.truncfix again"
@@ -274,8 +276,15 @@ def _write_own(group: Any, master: Master) -> None:
 
 def _read_own(group: Any) -> Master:
     """Inverse of `_write_own`."""
+    for name in ("models", "offset", "seed", "version", "files", "bad_pixels"):
+        if name in group:
+            check_size(group[name])
+    check_size(group["image_number"])
+    check_size(group["file_of_image"])
+    models = json.loads(group["models"].asstr()[()])
+    check_models(models)
     header = CorrectedHeader(
-        json.loads(group["models"].asstr()[()]),
+        models,
         int(group["offset"][()]),
         int(group["seed"][()]),
         group["version"].asstr()[()],

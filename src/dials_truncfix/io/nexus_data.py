@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.io.atomic import PathLike
-from dials_truncfix.io.hdf5 import write_hdf5
+from dials_truncfix.io.hdf5 import DAMAGE, check_size, write_hdf5
 
 IntArray = npt.NDArray[np.int32]
 
@@ -117,6 +117,9 @@ def read_image(path: PathLike, position: int) -> IntArray:
     try:
         with h5py.File(path, "r") as file:
             data = file[DATASET]
+            if data.ndim != 3:
+                raise TypeError(f"{data.ndim} dimensions")
+            check_size(data, images=1)
             if _uses_bitshuffle(data):
                 _need_bitshuffle(f"{name} is compressed with bitshuffle, which")
             pixels: IntArray = data[position]
@@ -125,7 +128,7 @@ def read_image(path: PathLike, position: int) -> IntArray:
             f"{name} is missing: put it back beside its master file, or run "
             "dials.truncfix again"
         ) from None
-    except (OSError, KeyError, RuntimeError, TypeError, IndexError) as error:
+    except DAMAGE as error:
         raise ValueError(
             f"{name} is damaged ({_reason(error)}): copy it or run dials.truncfix again"
         ) from None

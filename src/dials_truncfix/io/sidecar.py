@@ -16,6 +16,7 @@ from dials_truncfix.io.source_files import (
     ReadingRights,
     open_regular,
     printable,
+    read_up_to,
     reading_rights,
 )
 
@@ -117,7 +118,7 @@ def read_sidecar(path: str) -> Sidecar:
     shown = printable(str(path))
     with open_regular(path) as stream:
         status = os.fstat(stream.fileno())
-        text = stream.read(MAX_BYTES + 1)
+        text = read_up_to(stream, MAX_BYTES + 1)
     if not text.startswith(MAGIC):
         raise ValueError(f"{shown} is no sidecar of dials.truncfix")
     if len(text) > MAX_BYTES:

@@ -137,12 +137,13 @@ def image_layout(header: Mapping[str, str]) -> tuple[tuple[int, int], np.dtype[A
         If a key is missing or has an impossible value.
     """
     try:
-        nx, ny = int(header["SIZE1"]), int(header["SIZE2"])
+        sizes = header["SIZE1"], header["SIZE2"]
+        nx, ny = map(int, sizes)
     except KeyError as error:
         raise ValueError(f"the header has no {error.args[0]}") from None
     except ValueError:
         raise ValueError(
-            f"SIZE1={header['SIZE1']}, SIZE2={header['SIZE2']} are not integers"
+            f"SIZE1={sizes[0][:20]}, SIZE2={sizes[1][:20]} are not integers"
         ) from None
     if nx < 1 or ny < 1:
         raise ValueError(f"SIZE1={nx}, SIZE2={ny} is impossible")

@@ -148,6 +148,12 @@ def open_regular(path: str) -> Iterator[BinaryIO]:
         yield stream
 
 
+def read_up_to(stream: BinaryIO, n_bytes: int) -> bytes:
+    """Read a file, or this much of it; ``stream.read`` would set aside all of that."""
+    held = os.fstat(stream.fileno()).st_size
+    return stream.read(min(held, n_bytes))
+
+
 def file_print(path: str) -> FilePrint:
     """
     Take the fingerprint of a file.

@@ -14,6 +14,7 @@ https://doi.org/10.1107/S0021889812002312
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,8 @@ _REFLECTIONS = ("Reflections measured after indexing", "End of reflections")
 _AXES = ("astar", "bstar", "cstar")
 #: How lines begin that part a stream.
 _MARKS = ("---", _REFLECTIONS[0], _MAGIC)
+# Miller indices are kept in 32 bits.
+_LARGEST_INDEX = 2**31
 #: More text than any line of a stream; a file without line ends is none.
 _LONGEST_LINE = 1 << 16
 
@@ -403,10 +406,12 @@ class StreamFile:
             raise self._failure(
                 found.line, "the reciprocal axes span no right-handed cell"
             )
-        if not energy > 0:
+        if not 0 < energy < math.inf:
             raise self._failure(found.line, f"a photon energy of {energy:g} eV")
         table = found.table or _Table(np.empty((0, _N_NUMBERS)), [])
         data = table.numbers
+        if not (np.abs(data[:, :3]) < _LARGEST_INDEX).all():
+            raise self._failure(found.line, "a crystal with impossible indices")
         words = found.values
         return StreamCrystal(
             image=values.get("Image filename", ""),
