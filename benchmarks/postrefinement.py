@@ -35,21 +35,21 @@ from postrefinement_stills import (
 
 from dials_truncfix.compare.files import load_integrated
 from dials_truncfix.compare.merging import group_equivalents
-from dials_truncfix.postrefine.cycle_options import CycleOptions
-from dials_truncfix.postrefine.cycles import postrefine
-from dials_truncfix.postrefine.gather import load_data_set
-from dials_truncfix.postrefine.merging import Merged, merge
-from dials_truncfix.postrefine.options import RefinementOptions
-from dials_truncfix.postrefine.outcome import Outcome
-from dials_truncfix.postrefine.partiality import Model
-from dials_truncfix.postrefine.reference import (
+from dials_truncfix.postrefine.cycles.cycle_options import CycleOptions
+from dials_truncfix.postrefine.cycles.cycles import postrefine
+from dials_truncfix.postrefine.cycles.outcome import Outcome
+from dials_truncfix.postrefine.input.gather import load_data_set
+from dials_truncfix.postrefine.input.tables import InputOptions
+from dials_truncfix.postrefine.lattice.options import RefinementOptions
+from dials_truncfix.postrefine.lattice.partiality import Model
+from dials_truncfix.postrefine.lattice.target import LOG_G, THETA_X, THETA_Y, B
+from dials_truncfix.postrefine.merge.merging import Merged, merge
+from dials_truncfix.postrefine.merge.reference import (
     ReferenceFile,
     as_reference,
     read_reference,
 )
-from dials_truncfix.postrefine.rejection import RejectionLimits, Verdict
-from dials_truncfix.postrefine.tables import InputOptions
-from dials_truncfix.postrefine.target import LOG_G, THETA_X, THETA_Y, B
+from dials_truncfix.postrefine.merge.rejection import RejectionLimits, Verdict
 
 
 def r_and_cc(merged: Merged, true: np.ndarray) -> list[str]:

@@ -19,15 +19,15 @@ from postrefinement_stills import (
 
 from cctbx import crystal
 
-from dials_truncfix.postrefine.ambiguity import agreements, reindexings
-from dials_truncfix.postrefine.cell import cell_freedom
-from dials_truncfix.postrefine.free_cells import FreeCells
-from dials_truncfix.postrefine.lattices import Lattices
-from dials_truncfix.postrefine.observations import Observations
-from dials_truncfix.postrefine.options import RefinementOptions
-from dials_truncfix.postrefine.refine import refine_lattices
-from dials_truncfix.postrefine.reindexing import all_preferences
-from dials_truncfix.postrefine.target import N_PARAMETERS
+from dials_truncfix.postrefine.indexing.ambiguity import agreements, reindexings
+from dials_truncfix.postrefine.indexing.reindexing import all_preferences
+from dials_truncfix.postrefine.input.free_cells import FreeCells
+from dials_truncfix.postrefine.input.observations import Observations
+from dials_truncfix.postrefine.lattice.cell import cell_freedom
+from dials_truncfix.postrefine.lattice.lattices import Lattices
+from dials_truncfix.postrefine.lattice.options import RefinementOptions
+from dials_truncfix.postrefine.lattice.refine import refine_lattices
+from dials_truncfix.postrefine.lattice.target import N_PARAMETERS
 from dials_truncfix.simulate.stills import (
     StillsModel,
     all_reflections,

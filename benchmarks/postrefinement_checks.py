@@ -20,12 +20,12 @@ from postrefinement_stills import (
     simulate,
 )
 
-from dials_truncfix.postrefine.assemble import reciprocal_points
-from dials_truncfix.postrefine.lattices import Lattices
-from dials_truncfix.postrefine.options import NO_PRIORS, RefinementOptions
-from dials_truncfix.postrefine.partiality import Model
-from dials_truncfix.postrefine.refine import refine_lattices
-from dials_truncfix.postrefine.target import (
+from dials_truncfix.postrefine.lattice.assemble import reciprocal_points
+from dials_truncfix.postrefine.lattice.lattices import Lattices
+from dials_truncfix.postrefine.lattice.options import NO_PRIORS, RefinementOptions
+from dials_truncfix.postrefine.lattice.partiality import Model
+from dials_truncfix.postrefine.lattice.refine import refine_lattices
+from dials_truncfix.postrefine.lattice.target import (
     LOG_G,
     LOG_RS,
     PARAMETER_NAMES,

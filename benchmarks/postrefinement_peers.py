@@ -24,7 +24,7 @@ from cctbx import crystal, miller
 from cctbx.crystal_orientation import basis_type, crystal_orientation
 from dials.array_family import flex
 
-from dials_truncfix.postrefine.geometry import total_rotations
+from dials_truncfix.postrefine.lattice.geometry import total_rotations
 from dials_truncfix.simulate.stills import Still
 
 #: rs_hybrid accepts no lattice with a scale above 0.5: the reference is in a unit in which

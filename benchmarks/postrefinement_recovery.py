@@ -25,10 +25,10 @@ from postrefinement_stills import (
 
 from cctbx import miller
 
-from dials_truncfix.postrefine.options import RefinementOptions
-from dials_truncfix.postrefine.partiality import Model
-from dials_truncfix.postrefine.refine import refine_lattices
-from dials_truncfix.postrefine.rejection import RejectionLimits, Verdict, judge
+from dials_truncfix.postrefine.lattice.options import RefinementOptions
+from dials_truncfix.postrefine.lattice.partiality import Model
+from dials_truncfix.postrefine.lattice.refine import refine_lattices
+from dials_truncfix.postrefine.merge.rejection import RejectionLimits, Verdict, judge
 
 _ASKED_RATIOS = {"rs_hybrid": "150", "rs_hybrid, vectorised": "25", "PRIME": "60"}
 

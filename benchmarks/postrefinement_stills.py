@@ -11,11 +11,11 @@ from cctbx import crystal, miller
 from dials.util import tabulate
 
 from dials_truncfix.compare.merging import group_equivalents
-from dials_truncfix.postrefine.assemble import reciprocal_points
-from dials_truncfix.postrefine.lattices import Lattices
-from dials_truncfix.postrefine.observations import Observations
-from dials_truncfix.postrefine.partiality import Model
-from dials_truncfix.postrefine.target import THETA_X, THETA_Y
+from dials_truncfix.postrefine.input.observations import Observations
+from dials_truncfix.postrefine.lattice.assemble import reciprocal_points
+from dials_truncfix.postrefine.lattice.lattices import Lattices
+from dials_truncfix.postrefine.lattice.partiality import Model
+from dials_truncfix.postrefine.lattice.target import THETA_X, THETA_Y
 from dials_truncfix.simulate.stills import (
     Still,
     StillsModel,

@@ -19,12 +19,12 @@ import numpy as np
 from dials.util import tabulate
 
 from dials_truncfix.compare.files import Integrated
-from dials_truncfix.postrefine.gather import load_data_set
-from dials_truncfix.postrefine.options import RefinementOptions
-from dials_truncfix.postrefine.partiality import Model
-from dials_truncfix.postrefine.refine import refine_lattices
-from dials_truncfix.postrefine.tables import InputOptions
-from dials_truncfix.postrefine.target import calculate
+from dials_truncfix.postrefine.input.gather import load_data_set
+from dials_truncfix.postrefine.input.tables import InputOptions
+from dials_truncfix.postrefine.lattice.options import RefinementOptions
+from dials_truncfix.postrefine.lattice.partiality import Model
+from dials_truncfix.postrefine.lattice.refine import refine_lattices
+from dials_truncfix.postrefine.lattice.target import calculate
 
 # the simulation is that of the tests
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

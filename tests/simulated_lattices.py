@@ -9,11 +9,12 @@ import numpy as np
 
 from cctbx import crystal
 
-from dials_truncfix.postrefine.assemble import reciprocal_points
-from dials_truncfix.postrefine.cell import cell_freedom
-from dials_truncfix.postrefine.free_cells import FreeCells
-from dials_truncfix.postrefine.lattices import Lattices
-from dials_truncfix.postrefine.observations import Observations
+from dials_truncfix.compare.merging import group_equivalents
+from dials_truncfix.postrefine.input.free_cells import FreeCells
+from dials_truncfix.postrefine.input.observations import Observations
+from dials_truncfix.postrefine.lattice.assemble import reciprocal_points
+from dials_truncfix.postrefine.lattice.cell import cell_freedom
+from dials_truncfix.postrefine.lattice.lattices import Lattices
 from dials_truncfix.simulate.stills import (
     Sphere,
     StillsModel,
@@ -93,3 +94,35 @@ def simulated(model: StillsModel, seed=1):
         wavelength=1.0 / np.linalg.norm(s0, axis=1),
     )
     return lattices, np.array([still.parameters for still in stills])
+
+
+def observed(model, seed=2):
+    """Observations, true unique intensities, and true parameters."""
+    stills = list(
+        simulate_stills(sphere(model.d_min, model.mean_intensity), model, seed)
+    )
+
+    def joined(name):
+        return np.concatenate([getattr(still, name) for still in stills])
+
+    offsets = np.cumsum([0, *(len(still.intensity) for still in stills)])
+    hkl = joined("miller_index")
+    groups = group_equivalents(hkl.astype(np.int64), LYSOZYME)
+    order = np.lexsort(
+        (groups.group, np.repeat(np.arange(len(stills)), np.diff(offsets)))
+    )
+    true = np.zeros(len(groups.d))
+    true[groups.group] = joined("full")
+    observations = Observations(
+        miller_index=hkl[order],
+        group=groups.group[order],
+        intensity=joined("intensity")[order],
+        variance=joined("variance")[order],
+        offsets=offsets,
+        setting=np.array([still.setting for still in stills]),
+        s0=np.tile(model.s0, (len(stills), 1)),
+        sweep=np.zeros((len(stills), 4)),
+        unique=groups.miller_index,
+        d=groups.d,
+    )
+    return observations, true, np.array([still.parameters for still in stills])

@@ -24,8 +24,8 @@ from dxtbx.model import (
 )
 
 from dials_truncfix import compat
-from dials_truncfix.postrefine.geometry import beam_frames, total_rotations
-from dials_truncfix.postrefine.partiality import Model, partiality
+from dials_truncfix.postrefine.lattice.geometry import beam_frames, total_rotations
+from dials_truncfix.postrefine.lattice.partiality import Model, partiality
 from dials_truncfix.simulate.stills import StillsModel
 from dials_truncfix.simulate.stills_output import _detector
 from simulated_lattices import sphere

@@ -17,6 +17,8 @@ from typing import Any, Callable, Generic, Protocol, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+#: ``map(function, tasks)``, on any number of processes: what `task_map` provides.
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 #: Numerical libraries start threads of their own; with one process a core these
 #: threads only fight each other.

@@ -17,7 +17,7 @@ from iotbx.cif import miller_arrays_as_cif_block
 
 from dials_truncfix.command_line.truncfix_postrefine import run
 from dials_truncfix.command_line.truncfix_simulate import run as simulate
-from dials_truncfix.postrefine.ambiguity import reindexings
+from dials_truncfix.postrefine.indexing.ambiguity import reindexings
 from dials_truncfix.simulate.stills_output import load_stills_truth
 from dials_truncfix.simulate.structure_factors import wilson_intensities
 

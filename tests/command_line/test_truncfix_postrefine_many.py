@@ -15,7 +15,8 @@ from dxtbx.model import ExperimentList
 
 from dials_truncfix.command_line.truncfix_postrefine import run
 from dials_truncfix.command_line.truncfix_simulate import run as simulate
-from dials_truncfix.postrefine import large_files, passes
+from dials_truncfix.postrefine.cycles import passes
+from dials_truncfix.postrefine.input import large_files
 
 N_LATTICES, IN_BATCH = 40, 15
 ARGUMENTS = ["model=gaussian", "cycles.maximum=2", "output.log=None"]

@@ -8,8 +8,8 @@ from dxtbx.model import ExperimentList
 
 from dials_truncfix import compat
 from dials_truncfix.command_line.truncfix_simulate import run
-from dials_truncfix.postrefine.assemble import refined_settings
-from dials_truncfix.postrefine.partiality import partiality
+from dials_truncfix.postrefine.lattice.assemble import refined_settings
+from dials_truncfix.postrefine.lattice.partiality import partiality
 from dials_truncfix.simulate.stills import simulate_still, simulate_stills
 from dials_truncfix.simulate.stills_output import (
     load_stills_truth,

@@ -16,7 +16,7 @@ from iotbx.reflection_file_reader import any_reflection_file
 
 from dials_truncfix.camera.f416 import F416
 from dials_truncfix.command_line.truncfix_simulate import run
-from dials_truncfix.postrefine.assemble import refined_settings
+from dials_truncfix.postrefine.lattice.assemble import refined_settings
 from dials_truncfix.simulate.background import Background
 from dials_truncfix.simulate.build import Sample, build_stills
 from dials_truncfix.simulate.models import Geometry

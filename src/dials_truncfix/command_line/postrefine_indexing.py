@@ -15,7 +15,7 @@ from dials_truncfix.command_line.postrefine_options import (
     input_options,
 )
 from dials_truncfix.parallel import TaskMap
-from dials_truncfix.postrefine.ambiguity import (
+from dials_truncfix.postrefine.indexing.ambiguity import (
     TOLERATED,
     Agreement,
     Reindexing,
@@ -23,18 +23,18 @@ from dials_truncfix.postrefine.ambiguity import (
     reindexings,
     sample,
 )
-from dials_truncfix.postrefine.gather import DataSet, gather
-from dials_truncfix.postrefine.reference import (
-    ReferenceFile,
-    as_reference,
-    read_reference,
-)
-from dials_truncfix.postrefine.references import ExternalReference
-from dials_truncfix.postrefine.reindexing import (
+from dials_truncfix.postrefine.indexing.reindexing import (
     Preference,
     all_preferences,
     reindexed_pieces,
 )
+from dials_truncfix.postrefine.input.gather import DataSet, gather
+from dials_truncfix.postrefine.merge.reference import (
+    ReferenceFile,
+    as_reference,
+    read_reference,
+)
+from dials_truncfix.postrefine.merge.references import ExternalReference
 
 logger = logging.getLogger("dials.truncfix.postrefine")
 

@@ -13,15 +13,15 @@ import libtbx.phil
 from dials.util import Sorry
 
 from dials_truncfix.compare.files import EXPERIMENTS, REFLECTIONS, load_integrated
-from dials_truncfix.postrefine import tables
-from dials_truncfix.postrefine.cycle_options import CycleOptions
-from dials_truncfix.postrefine.gather import Piece
-from dials_truncfix.postrefine.large_files import cut_large_files
-from dials_truncfix.postrefine.options import Priors, RefinementOptions
-from dials_truncfix.postrefine.partiality import Model
-from dials_truncfix.postrefine.pieces import pair_files
-from dials_truncfix.postrefine.rejection import RejectionLimits
-from dials_truncfix.postrefine.streams import STREAM, StreamOptions, stream_pieces
+from dials_truncfix.postrefine.cycles.cycle_options import CycleOptions
+from dials_truncfix.postrefine.input import tables
+from dials_truncfix.postrefine.input.gather import Piece
+from dials_truncfix.postrefine.input.large_files import cut_large_files
+from dials_truncfix.postrefine.input.pieces import pair_files
+from dials_truncfix.postrefine.input.streams import STREAM, StreamOptions, stream_pieces
+from dials_truncfix.postrefine.lattice.options import Priors, RefinementOptions
+from dials_truncfix.postrefine.lattice.partiality import Model
+from dials_truncfix.postrefine.merge.rejection import RejectionLimits
 
 logger = logging.getLogger("dials.truncfix.postrefine")
 

@@ -18,7 +18,7 @@ from dials_truncfix.command_line.simulate_camera import (
     shown_size,
 )
 from dials_truncfix.io.microscope import electron_wavelength
-from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.lattice.partiality import Model
 from dials_truncfix.simulate.background import Background
 from dials_truncfix.simulate.build import Sample, build_stills, build_sweep
 from dials_truncfix.simulate.from_images import CountedSweep

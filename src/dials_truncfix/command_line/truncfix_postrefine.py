@@ -68,14 +68,14 @@ from dials_truncfix.command_line.report_mode import (
 from dials_truncfix.io.atomic import check_writable
 from dials_truncfix.io.staging import refuse_unwritable, scratch_folder, staged_files
 from dials_truncfix.parallel import TaskMap, task_map
-from dials_truncfix.postrefine.cell import cell_freedom
-from dials_truncfix.postrefine.cycles import postrefine
-from dials_truncfix.postrefine.figures import Shell, shell_figures
-from dials_truncfix.postrefine.free_cells import FreeCells
-from dials_truncfix.postrefine.gather import DataSet, gather
-from dials_truncfix.postrefine.merged_mtz import write_mtz
-from dials_truncfix.postrefine.outcome import Outcome
-from dials_truncfix.postrefine.parts import (
+from dials_truncfix.postrefine.cycles.cycles import postrefine
+from dials_truncfix.postrefine.cycles.outcome import Outcome
+from dials_truncfix.postrefine.input.free_cells import FreeCells
+from dials_truncfix.postrefine.input.gather import DataSet, gather
+from dials_truncfix.postrefine.lattice.cell import cell_freedom
+from dials_truncfix.postrefine.results.figures import Shell, shell_figures
+from dials_truncfix.postrefine.results.merged_mtz import write_mtz
+from dials_truncfix.postrefine.results.parts import (
     Part,
     part_names,
     piece_ranges,
@@ -83,13 +83,13 @@ from dials_truncfix.postrefine.parts import (
     stale_parts,
     write_part,
 )
-from dials_truncfix.postrefine.profiles import Profiles, profiles
-from dials_truncfix.postrefine.record import (
+from dials_truncfix.postrefine.results.profiles import Profiles, profiles
+from dials_truncfix.postrefine.results.record import (
     lattice_records,
     run_record,
     write_record,
 )
-from dials_truncfix.postrefine.words import (
+from dials_truncfix.postrefine.results.words import (
     Table,
     cell_table,
     cycle_table,

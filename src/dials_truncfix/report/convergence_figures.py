@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dials_truncfix.postrefine.false_predictions import NAMES
-from dials_truncfix.postrefine.partiality import Model
+from dials_truncfix.postrefine.lattice.partiality import Model
+from dials_truncfix.postrefine.results.false_predictions import NAMES
 from dials_truncfix.report.page import Figure, FigureGrid, Table
 from dials_truncfix.report.palette import BLUE, VERMILLION
 from dials_truncfix.report.postrefine_results import numbers

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dials_truncfix.postrefine.target import PARAMETER_NAMES
+from dials_truncfix.postrefine.lattice.target import PARAMETER_NAMES
 from dials_truncfix.report.page import Figure, FigureGrid, Table, plot_text
 from dials_truncfix.report.palette import BLUE, TEXT, VERMILLION, signed_scale
 from dials_truncfix.report.postrefine_results import (

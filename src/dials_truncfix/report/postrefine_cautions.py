@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dials_truncfix.postrefine.target import PARAMETER_NAMES
+from dials_truncfix.postrefine.lattice.target import PARAMETER_NAMES
 from dials_truncfix.report.parameter_figures import QUANTITIES
 from dials_truncfix.report.postrefine_results import PostrefineResults, numbers
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dials_truncfix.postrefine.record import B_CONVENTION, PROGRAM
+from dials_truncfix.postrefine.results.record import B_CONVENTION, PROGRAM
 from dials_truncfix.report.convergence_figures import (
     cycle_figures,
     error_figure,

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.io.source_files import printable
-from dials_truncfix.postrefine.record import PROGRAM, SCHEMA
-from dials_truncfix.postrefine.target import PARAMETER_NAMES
+from dials_truncfix.postrefine.lattice.target import PARAMETER_NAMES
+from dials_truncfix.postrefine.results.record import PROGRAM, SCHEMA
 from dials_truncfix.report.records import read_record_of
 
 Array = npt.NDArray[np.float64]

@@ -12,9 +12,9 @@ from scipy.spatial import transform
 
 from cctbx import crystal, miller, uctbx
 
-from dials_truncfix.postrefine.cell import CellFreedom, cell_freedom, strained
-from dials_truncfix.postrefine.geometry import beam_frames, total_rotations
-from dials_truncfix.postrefine.partiality import Model, partiality
+from dials_truncfix.postrefine.lattice.cell import CellFreedom, cell_freedom, strained
+from dials_truncfix.postrefine.lattice.geometry import beam_frames, total_rotations
+from dials_truncfix.postrefine.lattice.partiality import Model, partiality
 from dials_truncfix.simulate.structure_factors import look_up
 
 FloatArray = npt.NDArray[np.float64]

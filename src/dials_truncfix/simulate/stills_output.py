@@ -26,7 +26,7 @@ from dxtbx.model import (
 
 from dials_truncfix import compat
 from dials_truncfix.io.atomic import atomic_write
-from dials_truncfix.postrefine.geometry import beam_frames
+from dials_truncfix.postrefine.lattice.geometry import beam_frames
 from dials_truncfix.simulate.stills import Still, StillsModel
 
 FloatArray = npt.NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""Passes over all lattices, cycle by cycle, in blocks on any number of processes."""

@@ -1,0 +1,1 @@
+"""Indexing ambiguities, and lattices brought into the indexing of a reference."""

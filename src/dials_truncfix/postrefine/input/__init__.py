@@ -1,0 +1,1 @@
+"""From files to the observations of a run."""

@@ -1,0 +1,1 @@
+"""Models and refinement of single lattices, many side by side."""
