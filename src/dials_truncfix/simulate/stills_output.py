@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from dxtbx.model import (
 
 from dials_truncfix import compat
 from dials_truncfix.io.atomic import atomic_write
+from dials_truncfix.io.numpy_archive import read_arrays
 from dials_truncfix.postrefine.lattice.geometry import beam_frames
 from dials_truncfix.simulate.stills import Still, StillsModel
 
@@ -108,14 +108,13 @@ def load_stills_truth(path: Path) -> StillsTruth:
         If the file is not the truth of stills.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            description = json.loads(str(stored["description"]))
-            arrays = {name: stored[name] for name in _ARRAYS}
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path, [*_ARRAYS, "description"])
+        description = json.loads(str(arrays.pop("description")))["parameters"]
+    except (LookupError, OSError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path}: not the truth of simulated stills ({error})"
         ) from None
-    return StillsTruth(**arrays, description=description["parameters"])
+    return StillsTruth(**arrays, description=description)
 
 
 def stills_experiments(

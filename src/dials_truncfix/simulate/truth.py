@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,9 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.io.atomic import atomic_write
+from dials_truncfix.io.numpy_archive import read_arrays
 from dials_truncfix.simulate.prediction import SweepReflections
 
 _FORMAT = 1
+# What a description leads to that is none.
+_DAMAGE = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -103,23 +105,27 @@ def load_truth(path: Path) -> Truth:
     ValueError
         If the file is not a truth file.
     """
+    names = [f.name for f in fields(SweepReflections)]
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            description = json.loads(str(stored["description"]))
-            arrays = {f.name: stored[f.name] for f in fields(SweepReflections)}
-            shadowed = stored["shadowed"]
-            setting_matrix = stored["setting_matrix"]
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(
+            path, [*names, "shadowed", "setting_matrix", "description"]
+        )
+        description = json.loads(str(arrays["description"]))
+        reflections = {name: arrays[name] for name in names}
+        lengths = {a.shape[:1] for a in (*reflections.values(), arrays["shadowed"])}
+        if len(lengths) != 1 or arrays["setting_matrix"].shape != (3, 3):
+            raise ValueError("its arrays do not fit each other")
+        return Truth(
+            reflections=SweepReflections(**reflections),
+            shadowed=arrays["shadowed"],
+            setting_matrix=arrays["setting_matrix"],
+            n_images=int(description["n_images"]),
+            adu_per_electron=float(description["adu_per_electron"]),
+            gain=float(description["gain"]),
+            read_noise=float(description["read_noise"]),
+            parameters=description["parameters"],
+        )
+    except (*_DAMAGE, OSError) as error:
         raise ValueError(
             f"{path}: not the truth of a simulated sweep ({error})"
         ) from None
-    return Truth(
-        reflections=SweepReflections(**arrays),
-        shadowed=shadowed,
-        setting_matrix=setting_matrix,
-        n_images=int(description["n_images"]),
-        adu_per_electron=float(description["adu_per_electron"]),
-        gain=float(description["gain"]),
-        read_noise=float(description["read_noise"]),
-        parameters=description["parameters"],
-    )
