@@ -13,7 +13,10 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import h5py
+import numpy as np
 import seed_files
 
 from crystfel_streams import GEOMETRY
@@ -165,13 +168,59 @@ def _read_geometry(path: Path) -> None:
 
 
 def _read_nexus(path: Path) -> None:
-    if nexus.is_ours(path):
-        _use(nexus.read_master(path).header)
+    """Read a master file of which these bytes are some of the contents.
+
+    Damage to the structure of an HDF5 file is a matter of HDF5, in which some of it
+    leads to endless loops that nobody outside can end.
+    """
+    master = path.with_suffix(".h5")
+    master.write_bytes(seed_files.master_file())
+    with h5py.File(master, "r+") as file:
+        group = file[nexus.GROUP]
+        for part in path.read_bytes().split(seed_files.SEPARATOR):
+            _replace(group, part)
+    if nexus.is_ours(master):
+        found = nexus.read_master(master)
+        _use(found.header)
+        try:
+            nexus.read_numbered(master, found, 1)
+        except ValueError:
+            pass
+
+
+def _replace(group: Any, part: bytes) -> None:
+    """Put text, numbers, a group or nothing in the place of what a byte stands for."""
+    names = sorted(group)
+    if len(part) < 2:
+        return
+    name, kind, rest = names[part[0] % len(names)], chr(part[1]), part[2:]
+    content: Any = rest.replace(b"\0", b"").decode("latin-1")
+    if kind in "ifu":
+        content = np.frombuffer(rest[: len(rest) // 8 * 8], f"<{kind}8")
+    elif kind == "1":
+        content = len(rest)
+    elif kind == "a":
+        group.attrs["convention"] = content
+        return
+    del group[name]
+    if kind == "g":
+        group.create_group(name)
+    elif kind == "h":
+        group.create_dataset(name, (10**12, len(rest)), "<i4", chunks=(8, 1))
+    elif kind != "-":
+        group[name] = content
 
 
 def _read_nexus_data(path: Path) -> None:
-    for position in range(2):
-        nexus_data.read_image(path, position)
+    """Read an image whose compressed pixels are these bytes."""
+    data = path.read_bytes()
+    file_name = path.with_suffix(".h5")
+    with h5py.File(file_name, "w") as file:
+        images = file.create_dataset(
+            nexus_data.DATASET, (1, 4, 6), "<i4", chunks=(1, 4, 6), compression="gzip"
+        )
+        images.id.write_direct_chunk((0, 0, 0), data)
+    nexus_data.read_image(file_name, 0)
 
 
 def _read_sidecar(path: Path) -> None:
@@ -211,9 +260,9 @@ READERS = {
     ),
     "mdoc": Reader("a.mdoc", seed_files.texts(seed_files.MDOC), _read_mdoc),
     "mrc": Reader("a.mrc", seed_files.write_mrc, _read_mrc),
-    "nexus": Reader("a_master.h5", seed_files.write_nexus, _read_nexus),
+    "nexus": Reader("contents", seed_files.write_nexus, _read_nexus),
     "nexus_data": Reader(
-        "a.h5", seed_files.write_nexus_data, _read_nexus_data, COMPRESSED_FACTOR
+        "pixels", seed_files.write_nexus_data, _read_nexus_data, COMPRESSED_FACTOR
     ),
     "record": Reader(
         "dials.truncfix.json",
@@ -294,9 +343,16 @@ class MemoryTaken(AssertionError):
 
 
 def warm_up(name: str, folder: Path) -> None:
-    """Read a good file once, so that lazy imports are over; it has to be readable."""
-    for data in seeds_of(name, folder / "seeds"):
-        path = folder / READERS[name].file_name
+    """Read good files once, so that lazy imports are over; one has to be readable."""
+    path = folder / READERS[name].file_name
+    refused = []
+    seeds = seeds_of(name, folder / "seeds")
+    for data in seeds:
         path.write_bytes(data)
-        READERS[name].read(path)
+        try:
+            READERS[name].read(path)
+        except (ValueError, OSError) as error:
+            refused.append(error)
+    # a master file may be refused for what was put into it
+    assert not refused or (name == "nexus" and len(refused) < len(seeds)), refused
     gc.collect()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -18,7 +20,6 @@ from dials_truncfix.io import (
     cbf,
     corrected_header,
     nexus,
-    nexus_data,
     serialem,
     smv,
     tvips,
@@ -52,6 +53,8 @@ _MODELS = {
 }
 _HEADER = corrected_header.CorrectedHeader(_MODELS, 32, 7, "1.0")
 _PIXELS = np.arange(24, dtype=np.int32).reshape(4, 6)
+#: Between the parts of the contents of a master file.
+SEPARATOR = b"\xff\xfe"
 _BYTES = (_PIXELS % 16).astype(np.uint8)
 FRAME_RECIPE = {
     "serialem_frames": 1,
@@ -188,21 +191,30 @@ def write_gain_reference(folder: Path) -> None:
     write_dm4(folder / "a.dm4", _PIXELS.astype(np.float32))
 
 
-def write_nexus(folder: Path) -> None:
-    """One file that is master and data file at once."""
+@cache
+def master_file() -> bytes:
+    """Bytes of a master file with two images."""
     master = nexus.Master(_HEADER, (nexus.DataFile("a.h5", (1, 2)),))
-    nexus.write_master(
-        folder / "a_master.h5", master, rotation_axis=None, electrons=True
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a_master.h5")
+        nexus.write_master(path, master, rotation_axis=None, electrons=True)
+        return path.read_bytes()
+
+
+def write_nexus(folder: Path) -> None:
+    """What may stand in the group of a master file, and under which of its names."""
+    models = json.dumps(_MODELS).encode()
+    numbers = np.array([1, 2], "<i8").tobytes()
+    for index in range(10):
+        name = bytes([index])
+        (folder / f"text{index}").write_bytes(name + b"s" + models)
+        (folder / f"numbers{index}").write_bytes(name + b"i" + numbers)
+    (folder / "none").write_bytes(b"")
+    (folder / "both").write_bytes(b"\0a" + SEPARATOR + b"\1-" + SEPARATOR + b"\2h")
 
 
 def write_nexus_data(folder: Path) -> None:
-    for compression in ("gzip", "uncompressed"):
-        with nexus_data.open_data_file(
-            folder / f"{compression}.h5", (2, 4, 6), compression
-        ) as write:
-            write(_PIXELS)
-            write(_PIXELS)
+    (folder / "image").write_bytes(zlib.compress(_PIXELS.astype("<i4").tobytes()))
 
 
 @cache
