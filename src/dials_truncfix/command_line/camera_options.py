@@ -6,7 +6,7 @@ from typing import Any
 
 from dials.util import Sorry
 
-from dials_truncfix.command_line.program import explain
+from dials_truncfix.command_line.program import in_one_sentence
 from dials_truncfix.correction.joint_camera.camera_model import CameraModel, SweepCamera
 from dials_truncfix.io.plain import from_plain
 from dials_truncfix.io.sidecar import parse_json
@@ -62,13 +62,9 @@ def camera_of(params: Any) -> SweepCamera | None:
 def _recorded(path: str) -> SweepCamera:
     """Read the camera of a former run."""
     name = printable(path)
-    try:
+    with in_one_sentence(path):
         with open_regular(path) as stream:
             content = parse_json(stream.read(), name)
-    except OSError as error:
-        raise Sorry(explain(error, path)) from None
-    except ValueError as error:
-        raise Sorry(str(error)) from None
     parameters = content.get("parameters")
     plain = parameters.get("camera") if isinstance(parameters, dict) else None
     if content.get("program") != "dials.truncfix" or plain is None:

@@ -9,6 +9,7 @@ import math
 import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from dials.util import Sorry, log
@@ -333,6 +334,28 @@ def explain(error: OSError, folder: str) -> str:
     where = f"{error.filename or folder}: "
     remedy = _REMEDIES.get(error.errno or 0)
     return f"{where}{error.strerror or error}" + (f": {remedy}" if remedy else "")
+
+
+@contextmanager
+def in_one_sentence(folder: str = "the files given") -> Iterator[None]:
+    """Turn what libraries raise about files and values into the sentence for the user.
+
+    Parameters
+    ----------
+    folder : str
+        Where the program is writing, for errors that name no file.
+
+    Raises
+    ------
+    Sorry
+        In the place of an OSError or a ValueError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise Sorry(explain(error, folder)) from None
+    except ValueError as error:
+        raise Sorry(str(error)) from None
 
 
 def plain_values(scope: Any) -> Any:

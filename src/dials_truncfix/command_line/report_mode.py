@@ -9,7 +9,7 @@ from typing import Any
 
 from dials.util import Sorry
 
-from dials_truncfix.command_line.program import explain, keep_files
+from dials_truncfix.command_line.program import explain, in_one_sentence, keep_files
 from dials_truncfix.io.atomic import atomic_write
 from dials_truncfix.report.plotly_js import missing_packages
 
@@ -93,12 +93,8 @@ def remake_report(report: Report, files: Sequence[str], path: str | None) -> Non
     if missing := missing_packages():
         raise Sorry(f"No report can be written: {missing}.")
     keep_files(files, [path])
-    try:
+    with in_one_sentence(files[0]):
         record = report.read(files[0])
-    except OSError as error:
-        raise Sorry(explain(error, files[0])) from None
-    except ValueError as error:
-        raise Sorry(str(error)) from None
     _write(report, record, path, files[0])
 
 

@@ -35,12 +35,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from dials.util import Sorry, show_mail_handle_errors
+from dials.util import show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
 from dials_truncfix.command_line.mp_phil import workers
 from dials_truncfix.command_line.program import (
-    explain,
+    in_one_sentence,
     keep_files,
     keep_inputs,
     parse_with_files,
@@ -117,7 +117,7 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     start(parser, options, params.output.log)
     experiments, _ = single_imageset(params)
     correction = correction_options(params)
-    try:
+    with in_one_sentence(output.directory):
         if writes_images:
             force = params.force
             record = repair_sweep(
@@ -125,10 +125,6 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
             )
         else:
             record = check_sweep(experiments, correction, output)
-    except OSError as error:
-        raise Sorry(explain(error, output.directory)) from None
-    except ValueError as error:
-        raise Sorry(str(error)) from None
     write_report(_REPORT, record, output.html, output.json or "the record")
 
 

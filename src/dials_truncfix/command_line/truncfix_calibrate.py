@@ -49,7 +49,7 @@ from dials_truncfix.command_line.calibrate_pixel_size import pixel_size
 from dials_truncfix.command_line.calibrate_rings import rings
 from dials_truncfix.command_line.calibrate_spots import spots
 from dials_truncfix.command_line.program import (
-    explain,
+    in_one_sentence,
     keep_files,
     parse_with_files,
     start,
@@ -96,12 +96,8 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     if (out.x_map is None) != (out.y_map is None):
         raise Sorry("output.x_map and output.y_map belong together: give both or none")
     start(parser, options, out.log)
-    try:
+    with in_one_sentence():
         _MODES[params.mode](params, files)
-    except OSError as error:
-        raise Sorry(explain(error, "the files given")) from None
-    except ValueError as error:
-        raise Sorry(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from dials.util.options import ArgumentParser
 from dials_truncfix.combine.files import CombineOptions, combine_files
 from dials_truncfix.combine.models import Tolerances
 from dials_truncfix.command_line.program import (
-    explain,
+    in_one_sentence,
     keep_files,
     parse_with_files,
     start,
@@ -149,12 +149,8 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         [output.reflections, output.experiments, output.log],
     )
     start(parser, options, output.log)
-    try:
+    with in_one_sentence():
         combine_files(reflections, experiments, combine_options(params))
-    except OSError as error:
-        raise Sorry(explain(error, "the files given")) from None
-    except ValueError as error:
-        raise Sorry(str(error)) from None
 
 
 if __name__ == "__main__":

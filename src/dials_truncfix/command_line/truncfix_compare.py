@@ -43,7 +43,7 @@ from dials.util import Sorry, show_mail_handle_errors, tabulate
 from dials.util.options import ArgumentParser
 
 from dials_truncfix.command_line.program import (
-    explain,
+    in_one_sentence,
     keep_files,
     parse_with_files,
     start,
@@ -329,12 +329,8 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         inputs.files, [params.output.json, params.output.html, params.output.log]
     )
     start(parser, options, params.output.log)
-    try:
+    with in_one_sentence():
         write_comparison(params, inputs)
-    except OSError as error:
-        raise Sorry(explain(error, "the files given")) from None
-    except ValueError as error:
-        raise Sorry(str(error)) from None
 
 
 if __name__ == "__main__":

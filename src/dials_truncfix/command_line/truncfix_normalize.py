@@ -32,7 +32,7 @@ from dials.util.options import ArgumentParser
 from libtbx import Auto
 
 from dials_truncfix.command_line.program import (
-    explain,
+    in_one_sentence,
     keep_files,
     parse_with_files,
     start,
@@ -227,12 +227,8 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     also_read = filter(None, (params.gain_reference, params.defects))
     keep_files([*files, *also_read], [output.frames, output.log])
     start(parser, options, output.log)
-    try:
+    with in_one_sentence():
         normalize_files(files, params)
-    except OSError as error:
-        raise Sorry(explain(error, "the files given")) from None
-    except ValueError as error:
-        raise Sorry(str(error)) from None
 
 
 if __name__ == "__main__":

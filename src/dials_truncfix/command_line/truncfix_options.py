@@ -8,7 +8,7 @@ import libtbx
 from dials.util import Sorry
 
 from dials_truncfix.command_line.camera_options import camera_of
-from dials_truncfix.command_line.program import explain
+from dials_truncfix.command_line.program import in_one_sentence
 from dials_truncfix.sweep.label_image import LabelImage, read_label_image
 from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
 
@@ -49,12 +49,8 @@ def _correction_options(params: Any) -> CorrectionOptions:
 
 
 def _labels(path: str) -> LabelImage:
-    try:
+    with in_one_sentence(path):
         return read_label_image(path)
-    except OSError as error:
-        raise Sorry(explain(error, path)) from None
-    except ValueError as error:
-        raise Sorry(str(error)) from None
 
 
 def output_options(params: Any) -> OutputOptions:

@@ -40,7 +40,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dials.util import Sorry, show_mail_handle_errors, tabulate
+from dials.util import show_mail_handle_errors, tabulate
 from dials.util.options import ArgumentParser
 
 from dials_truncfix.command_line.mp_phil import workers
@@ -54,7 +54,7 @@ from dials_truncfix.command_line.postrefine_options import (
 )
 from dials_truncfix.command_line.postrefine_phil import phil_scope
 from dials_truncfix.command_line.program import (
-    explain,
+    in_one_sentence,
     keep_files,
     parse_with_files,
     plain_values,
@@ -334,12 +334,8 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         ],
     )
     start(parser, options, params.output.log)
-    try:
+    with in_one_sentence():
         postrefine_files(params, given_files)
-    except OSError as error:
-        raise Sorry(explain(error, "the files given")) from None
-    except ValueError as error:
-        raise Sorry(str(error)) from None
 
 
 if __name__ == "__main__":

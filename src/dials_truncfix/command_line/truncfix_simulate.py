@@ -61,7 +61,7 @@ from dials.util.options import ArgumentParser
 
 from dials_truncfix.camera.recording import Recording
 from dials_truncfix.command_line.program import (
-    explain,
+    in_one_sentence,
     keep_inputs,
     parse_arguments,
     plain_values,
@@ -216,7 +216,7 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         raise Sorry("images were given: add source=images to pass them to the camera")
     keep_inputs(params, [params.output.log])
     start(parser, options, params.output.log)
-    try:
+    with in_one_sentence(params.output.directory):
         refuse_what_it_has_not(params, phil.extract())
         if params.source == "stills":
             write_stills(params)
@@ -228,10 +228,6 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         else:
             sweep = simulated_sweep(params)
         write_sweep(params, sweep)
-    except OSError as error:
-        raise Sorry(explain(error, params.output.directory)) from None
-    except ValueError as error:
-        raise Sorry(str(error)) from None
 
 
 if __name__ == "__main__":

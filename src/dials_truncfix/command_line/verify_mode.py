@@ -8,7 +8,7 @@ from typing import Any
 from dials.util import Sorry
 
 from dials_truncfix import __version__
-from dials_truncfix.command_line.program import explain, single_imageset
+from dials_truncfix.command_line.program import in_one_sentence, single_imageset
 from dials_truncfix.sweep.read_record import read_record
 from dials_truncfix.sweep.verify import conclusion, log_findings, verify_sweep
 
@@ -33,15 +33,11 @@ def verify(params: Any) -> None:
     if path is None:
         raise Sorry("verify.json cannot be None: give the record of the correction")
     experiments, _ = single_imageset(params)
-    try:
+    with in_one_sentence(path):
         record = read_record(path)
         if record.version != __version__:
             logger.info("The record was written by version %s.", record.version)
         findings = verify_sweep(experiments, record, params.verify.images)
-    except OSError as error:
-        raise Sorry(explain(error, path)) from None
-    except ValueError as error:
-        raise Sorry(str(error)) from None
     log_findings(findings, record)
     if not findings.agree:
         raise Sorry(conclusion(findings, record))
