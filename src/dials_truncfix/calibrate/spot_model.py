@@ -9,7 +9,7 @@ magnification. That it diffracts at this angle tells the third coordinate.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SpotSet:
-    """Reflections of one crystal.
+    """Reflections of one crystal, or such as may be.
 
     Attributes
     ----------
@@ -30,8 +30,12 @@ class SpotSet:
         For messages.
     group : int
         Exposure group: crystals of one group share a distortion.
+    rows : ndarray, shape (n,)
+        Where they stand in their table.
+    integrated : bool
+        Whether they were predicted and integrated.
     miller_index : ndarray, shape (n, 3)
-        h, k, l.
+        h, k, l; 0, 0, 0 without an index.
     position : ndarray, shape (n, 2)
         Observed on the panel (fast, slow) from its corner, mm.
     turn : ndarray, shape (n, 3, 3)
@@ -55,6 +59,8 @@ class SpotSet:
 
     name: str
     group: int
+    rows: npt.NDArray[np.int64]
+    integrated: bool
     miller_index: Array
     position: Array
     turn: Array
@@ -71,6 +77,22 @@ class SpotSet:
     def __len__(self) -> int:
         """Return the number of reflections."""
         return len(self.miller_index)
+
+    def with_index(self, miller_index: Array) -> SpotSet:
+        """Return the same reflections with other indices."""
+        return replace(self, miller_index=miller_index)
+
+    def indexed(self) -> SpotSet:
+        """Return those that have an index."""
+        has = np.any(self.miller_index != 0, axis=1)
+        return replace(
+            self,
+            rows=self.rows[has],
+            miller_index=self.miller_index[has],
+            position=self.position[has],
+            turn=self.turn[has],
+            slowness=self.slowness[has],
+        )
 
 
 @dataclass(frozen=True)
@@ -155,21 +177,39 @@ def residuals(
     return spots.position - expected, angle
 
 
-def slowness(
-    turn: Array, axis: Array, miller: Array, a_matrix: Array, s0: Array
-) -> Array:
+def scattering_vectors(spots: SpotSet, centre: Array, matrix: Array) -> Array:
+    """Scattering vectors of the positions observed, in the laboratory.
+
+    Parameters
+    ----------
+    spots : SpotSet
+        The reflections; their indices do not matter.
+    centre : ndarray, shape (2,)
+        Where the beam meets the panel, mm.
+    matrix : ndarray, shape (2, 2)
+        Position on the image from the one without distortion.
+
+    Returns
+    -------
+    ndarray, shape (n, 3)
+        Å⁻¹.
+    """
+    u = (spots.position - centre) @ np.linalg.inv(matrix).T
+    beam = spots.distance * spots.s0 / (spots.s0 @ spots.normal)
+    towards = beam + u @ np.stack([spots.fast, spots.slow])
+    length = np.linalg.norm(towards, axis=1, keepdims=True)
+    return np.asarray(np.linalg.norm(spots.s0) * towards / length - spots.s0)
+
+
+def slowness(r: Array, axis: Array, s0: Array) -> Array:
     """Change of the distance from the Ewald sphere with the rotation angle.
 
     Parameters
     ----------
-    turn : ndarray, shape (n, 3, 3)
-        As in `SpotSet`.
+    r : ndarray, shape (n, 3)
+        Scattering vectors in the laboratory, Å⁻¹.
     axis : ndarray, shape (3,)
         Rotation axis in the laboratory.
-    miller : ndarray, shape (n, 3)
-        h, k, l.
-    a_matrix : ndarray, shape (3, 3)
-        A = U B.
     s0 : ndarray, shape (3,)
         Å⁻¹.
 
@@ -178,9 +218,8 @@ def slowness(
     ndarray, shape (n,)
         Over the length of r; 0 below a tenth, near the axis.
     """
-    r = np.einsum("nij,jk,nk->ni", turn, a_matrix, miller)
-    speed = np.cross(axis, r) @ s0 / np.linalg.norm(s0)
-    relative = np.abs(speed) / np.linalg.norm(r, axis=1)
+    speed = np.abs(np.cross(axis, r) @ s0) / np.linalg.norm(s0)
+    relative = speed / np.maximum(np.linalg.norm(r, axis=1), 1e-12)
     return np.where(relative > _SLOWEST, relative, 0.0)
 
 

@@ -106,7 +106,7 @@ def calibrated_experiments(
 def undistorted_table(
     files: Sequence[Integrated], result: SpotCalibration
 ) -> flex.reflection_table:
-    """All reflections at the positions that a camera without distortion would give.
+    """Reflections at the positions that a camera without distortion would give.
 
     Parameters
     ----------
@@ -118,30 +118,34 @@ def undistorted_table(
     Returns
     -------
     dials.array_family.flex.reflection_table
-        Without shoeboxes and predictions. Experiments are counted through all files.
+        Those with an index, the one that they have with the ellipses; without shoeboxes
+        and predictions. Experiments are counted through all files.
     """
-    tables, number = [], 0
-    for data in files:
-        table = data.table.copy()
+    tables = []
+    experiments = [(data, e) for data in files for e in data.experiments]
+    for number, (data, experiment) in enumerate(experiments):
+        spots = result.sets[number]
+        table = data.table.select(flex.size_t(spots.rows.tolist()))
         for name in ("shoebox", "xyzcal.mm", "xyzcal.px", "s1", "rlp"):
             if name in table:
                 del table[name]
-        place = flumpy.to_numpy(table["xyzobs.px.value"]).copy()
-        of = flumpy.to_numpy(table["id"])
-        mm = np.zeros_like(place)
-        for local, experiment in enumerate(data.experiments):
-            rows = of == local
-            size = result.sets[number].pixel_size
-            centre = np.array(_centre(result, number)) / size
-            undo = _undo(result, number)
-            place[rows, :2] = centre + (place[rows, :2] - centre) @ undo.T
-            mm[rows, :2] = size * place[rows, :2]
-            scan = experiment.scan
-            if scan is not None:
-                start, width = scan.get_oscillation(deg=False)
-                first = scan.get_array_range()[0]
-                mm[rows, 2] = start + (place[rows, 2] - first) * width
-            number += 1
+        for key in list(table.experiment_identifiers().keys()):
+            del table.experiment_identifiers()[key]
+        table["id"] = flex.int(len(table), number)
+        table.experiment_identifiers()[number] = experiment.identifier
+        index = spots.miller_index.astype(int).tolist()
+        table["miller_index"] = flex.miller_index([tuple(h) for h in index])
+        table.set_flags(flex.bool(len(table), True), table.flags.indexed)
+        centre = np.array(_centre(result, number))
+        mm = flumpy.to_numpy(table["xyzobs.px.value"]).copy()
+        mm[:, :2] = centre + (spots.position - centre) @ _undo(result, number).T
+        place = mm.copy()
+        place[:, :2] /= spots.pixel_size
+        scan = experiment.scan
+        if scan is not None:
+            start, width = scan.get_oscillation(deg=False)
+            first = scan.get_array_range()[0]
+            mm[:, 2] = start + (place[:, 2] - first) * width
         table["xyzobs.px.value"] = flumpy.vec_from_numpy(place)
         table["xyzobs.mm.value"] = flumpy.vec_from_numpy(mm)
         # dials.refine wants the column, and fills it where it is zero

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,12 @@ from dials.array_family import flex
 from dxtbx import flumpy
 
 from dials_truncfix.calibrate.geometry import across_the_beam
-from dials_truncfix.calibrate.spot_model import SpotSet, slowness
+from dials_truncfix.calibrate.spot_index import FEWEST
+from dials_truncfix.calibrate.spot_model import SpotSet, scattering_vectors, slowness
 from dials_truncfix.compare.files import Integrated
 
 Array = npt.NDArray[np.float64]
 
-#: With fewer reflections a crystal has no orientation of its own.
-_FEWEST = 12
 GROUPINGS = ("all", "file", "experiment")
 
 
@@ -36,7 +36,7 @@ def spot_sets(files: Sequence[Integrated], group_by: str) -> list[SpotSet]:
     Returns
     -------
     list of SpotSet
-        In the order of files and experiments.
+        In the order of files and experiments; with those spots that have no index.
 
     Raises
     ------
@@ -53,15 +53,16 @@ def spot_sets(files: Sequence[Integrated], group_by: str) -> list[SpotSet]:
 
 
 def usable_rows(data: Integrated, place: int) -> npt.NDArray[np.int64]:
-    """Rows of an experiment with an index and an observed position.
+    """Rows with an observed position that may be reflections of an experiment.
 
-    Also those that refinement left out: it has no ellipse, and takes the reflections
-    that tell of one for outliers.
+    Also those that refinement left out, or indexing: without an ellipse they take the
+    reflections that tell of one for outliers. Spots without an index belong to a
+    crystal that is alone on its images.
 
     Raises
     ------
     ValueError
-        If there are too few.
+        If too few have an index.
     """
     table = data.table
     for name in ("miller_index", "xyzobs.px.value", "id", "flags"):
@@ -70,16 +71,30 @@ def usable_rows(data: Integrated, place: int) -> npt.NDArray[np.int64]:
                 f"{data.path}: it has no {name}: give indexed, refined or integrated "
                 "reflections"
             )
-    own = flumpy.to_numpy(table["id"]) == place
+    of = flumpy.to_numpy(table["id"])
+    own = of == place
     index = flumpy.to_numpy(table["miller_index"].as_vec3_double())
-    own &= np.any(index != 0, axis=1)
-    rows = np.flatnonzero(own)
-    if len(rows) < _FEWEST:
+    n_indexed = int((own & np.any(index != 0, axis=1)).sum())
+    if n_indexed < FEWEST:
         raise ValueError(
-            f"{data.path}: experiment {place} has {len(rows)} indexed reflections, and "
-            f"{_FEWEST} are needed: leave it out"
+            f"{data.path}: experiment {place} has {n_indexed} indexed reflections, and "
+            f"{FEWEST} are needed: leave it out"
         )
-    return rows
+    return np.flatnonzero(own | ((of < 0) & _on_images_of(data, place)))
+
+
+def _on_images_of(data: Integrated, place: int) -> npt.NDArray[np.bool_]:
+    """Rows on the images of an experiment, if no other crystal is on them."""
+    none = np.zeros(len(data.table), dtype=bool)
+    if len(data.experiments) == 1:
+        return ~none
+    images = [e.imageset for e in data.experiments]
+    if None in images or images.count(images[place]) > 1:
+        return none
+    if "imageset_id" not in data.table:
+        return none
+    number = data.experiments.imagesets().index(images[place])
+    return np.asarray(flumpy.to_numpy(data.table["imageset_id"]) == number)
 
 
 def _spot_set(
@@ -110,17 +125,17 @@ def _spot_set(
     normal = np.array(panel.get_normal())
     normal = normal * np.sign(normal @ s0)
     turn, axis = _rotations(experiment, observed[:, 2])
-    speed = np.zeros(len(rows))
-    if axis is not None:
-        a_matrix = np.reshape(experiment.crystal.get_A(), (3, 3))
-        speed = slowness(turn, axis, index, a_matrix, s0)
-    return SpotSet(
+    flags = data.table["flags"].select(chosen)
+    integrated = flumpy.to_numpy(flags) & int(data.table.flags.integrated)
+    spots = SpotSet(
         name=name,
         group=group,
+        rows=rows,
+        integrated=bool(np.any(integrated)),
         miller_index=index,
         position=observed[:, :2] * np.array(panel.get_pixel_size()),
         turn=turn,
-        slowness=speed,
+        slowness=np.zeros(len(rows)),
         orientation=np.reshape(experiment.crystal.get_U(), (3, 3)),
         fast=np.array(panel.get_fast_axis()),
         slow=np.array(panel.get_slow_axis()),
@@ -130,6 +145,10 @@ def _spot_set(
         distance=distance,
         pixel_size=float(panel.get_pixel_size()[0]),
     )
+    if axis is None:
+        return spots
+    r = scattering_vectors(spots, spots.centre, np.eye(2))
+    return replace(spots, slowness=slowness(r, axis, s0))
 
 
 def _rotations(experiment: Any, z: Array) -> tuple[Array, Array | None]:

@@ -139,6 +139,11 @@ def findings(result: SpotCalibration) -> list[str]:
         f"With ellipses the RMSD of positions is {fit.rmsd:.3f} pixels, without them "
         f"{circles.rmsd:.3f}, both with one cell for all crystals."
     )
+    if result.n_indexed_anew:
+        sentences.append(
+            f"{result.n_indexed_anew} reflections have another index than they were "
+            "given, or have one or none now, by their places with the ellipses."
+        )
     if result.cell_known:
         sentences.append("The cell was given, so that the camera lengths are measured.")
     elif result.scale_error < SEPARATED:
@@ -213,6 +218,7 @@ def spot_record(result: SpotCalibration) -> dict[str, Any]:
         "space_group": result.space_group,
         "cell_known": result.cell_known,
         "scale_error": result.scale_error,
+        "n_indexed_anew": result.n_indexed_anew,
         "groups": groups,
         "circles": fit(result.circles),
         "ellipses": fit(result.fit),

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from cctbx import sgtbx, uctbx
 
 from dials_truncfix.calibrate.ellipse import (
@@ -14,12 +16,15 @@ from dials_truncfix.calibrate.ellipse import (
     ellipse_of_strain,
 )
 from dials_truncfix.calibrate.spot_fit import CellModel, SpotFit, fit_spots
+from dials_truncfix.calibrate.spot_index import index_spots
 from dials_truncfix.calibrate.spot_model import SpotSet, group_count
 
 #: Cells of the same substance agree within this, relative and in degrees.
 _CELL_TOLERANCE, _ANGLE_TOLERANCE = 0.08, 4.0
 #: Camera length and cell are told apart when the uncertainty of their ratio is below.
 SEPARATED = 5e-4
+#: Rounds of indexing and fitting; they end when this part of the indices changes.
+_ROUNDS, _SETTLED = 10, 5e-4
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,9 @@ class SpotCalibration:
     Attributes
     ----------
     sets : list of SpotSet
-        The reflections.
+        The reflections that have an index with the ellipses.
+    n_indexed_anew : int
+        How many have another index than was given, or have one or none now.
     circles : SpotFit
         Fit without ellipses.
     fit : SpotFit
@@ -44,6 +51,7 @@ class SpotCalibration:
     """
 
     sets: list[SpotSet]
+    n_indexed_anew: int
     circles: SpotFit
     fit: SpotFit
     cell_known: bool
@@ -130,15 +138,41 @@ def calibrate_spots(
             )
     model = CellModel((known_cell or cells[0]).parameters(), space_groups[0])
     known = known_cell is not None
-    open_scale = fit_spots(sets, model, scale_free=True)
+    final, fit = _index_and_fit(sets, model, known)
+    indexed = [spots.indexed() for spots in final]
+    open_scale = fit_spots(indexed, model, scale_free=True)
     return SpotCalibration(
-        sets=list(sets),
-        circles=fit_spots(sets, model, strain=False, cell_known=known),
-        fit=fit_spots(sets, model, cell_known=known),
+        sets=indexed,
+        n_indexed_anew=sum(map(_differences, final, sets)),
+        circles=fit_spots(indexed, model, strain=False, cell_known=known),
+        fit=fit,
         cell_known=known,
         scale_error=math.sqrt(open_scale.covariance[0][0, 0]),
         space_group=str(space_groups[0].info()),
     )
+
+
+def _index_and_fit(
+    sets: Sequence[SpotSet], model: CellModel, known: bool
+) -> tuple[list[SpotSet], SpotFit]:
+    """Fit, and index anew with what was found, until the indices stay."""
+    n_spots = sum(map(len, sets))
+    now = list(sets)
+    for _ in range(_ROUNDS):
+        fit = fit_spots([spots.indexed() for spots in now], model, cell_known=known)
+        new = [
+            index_spots(spots, pose, fit.b_matrix, fit.magnifications[spots.group])
+            for spots, pose in zip(now, fit.poses)
+        ]
+        if sum(map(_differences, new, now)) <= _SETTLED * n_spots:
+            break
+        now = new
+    return now, fit
+
+
+def _differences(new: SpotSet, old: SpotSet) -> int:
+    """Count the reflections that have another index than before, or none."""
+    return int(np.any(new.miller_index != old.miller_index, axis=1).sum())
 
 
 def _format(cell: uctbx.unit_cell) -> str:
