@@ -27,30 +27,51 @@ from dials_truncfix.simulate.prediction import predict
 
 CELL, SPACE_GROUP = DEFAULT_UNIT_CELL, DEFAULT_SPACE_GROUP
 ELLIPSE = Ellipse(1.012, 0.6)
-D_MIN = 2.5
+#: Å; binning and limit with which far spots are nearer to neighbours, for this ellipse.
+D_MIN, CLOSE_BINNING, CLOSE_D_MIN = 2.5, 8, 1.15
 
 
 def distorted_files(
-    n, *, noise, scales=(1.0,), ellipse=ELLIPSE, seed=0, model_error=True
+    n, *, noise, scales=(1.0,), ellipse=ELLIPSE, seed=0, model_error=True, close=False
 ) -> list[Integrated]:
     """Make one file of each crystal; `scales` are their magnifications in turn."""
     return [
-        _crystal(k, noise, scales[k % len(scales)], ellipse, seed, model_error)
+        _crystal(k, noise, scales[k % len(scales)], ellipse, seed, model_error, close)
         for k in range(n)
     ]
 
 
-def _crystal(number, noise, scale, ellipse, seed, model_error) -> Integrated:
+def index_without_ellipse(data: Integrated) -> None:
+    """Index anew as dials.index does, which takes far spots for others or for none."""
+    table, experiments = data.table, data.experiments
+    table["imageset_id"] = flex.int(len(table), 0)
+    table["xyzobs.px.variance"] = flex.vec3_double(len(table), (0.02, 0.02, 0.02))
+    table.centroid_px_to_mm(experiments)
+    table.map_centroids_to_reciprocal_space(experiments)
+    a_matrix = np.reshape(experiments[0].crystal.get_A(), (3, 3))
+    fractional = flumpy.to_numpy(table["rlp"]) @ np.linalg.inv(a_matrix).T
+    index = np.round(fractional)
+    near = np.abs(fractional - index).max(axis=1) < 0.3
+    index[~near] = 0
+    table["miller_index"] = flex.miller_index(
+        [tuple(h) for h in index.astype(int).tolist()]
+    )
+    table["id"] = flex.int(np.where(near, 0, -1).tolist())
+    table.unset_flags(flex.bool((~near).tolist()), table.flags.indexed)
+
+
+def _crystal(number, noise, scale, ellipse, seed, model_error, close) -> Integrated:
     experiment = make_experiment(
         Geometry(distance=1200.0),
         Rotation(start=-25.0, width=0.5, n_images=100),
-        F416(),
+        F416(binning=CLOSE_BINNING if close else 1),
     )
+    d_min = CLOSE_D_MIN if close else D_MIN
     orientation = random_orientation(100 + number)
     experiment.crystal = make_crystal(CELL, SPACE_GROUP, orientation)
-    intensities, _ = sample_intensities(Sample(), D_MIN, seed=1)
+    intensities, _ = sample_intensities(Sample(), d_min, seed=1)
     spots = predict(
-        experiment, intensities, d_min=D_MIN, mosaicity=0.05, mean_intensity=100.0
+        experiment, intensities, d_min=d_min, mosaicity=0.05, mean_intensity=100.0
     )
     inside = (spots.z >= 0) & (spots.z < 100) & (np.abs(spots.zeta) > 0.1)
     rng = np.random.default_rng([seed, number])
