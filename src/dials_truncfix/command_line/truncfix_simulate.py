@@ -59,6 +59,7 @@ import libtbx.phil
 from dials.util import Sorry, progress, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.camera.ccd import CCD
 from dials_truncfix.camera.recording import Recording
 from dials_truncfix.command_line.program import (
     in_one_sentence,
@@ -174,6 +175,10 @@ def _report(
     if isinstance(sweep, SimulatedSweep):
         logger.info("Saving true intensities to %s", directory / "truth.npz")
     arguments = [*output.import_arguments(sweep.experiment), *mask]
+    if isinstance(sweep.camera, CCD):
+        # its images do not say their gain, and read noise alone is no spot
+        gain = f"geometry.detector.panel.gain={sweep.camera.variance_slope:g}"
+        arguments.append(gain)
     if files.frames is not None:
         logger.info("Saving frames to %s", directory / files.frames.stack)
     else:
