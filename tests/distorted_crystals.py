@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from dials.array_family import flex
 from dxtbx import flumpy
-from dxtbx.model import ExperimentList
+from dxtbx.model import Experiment, ExperimentList
 
 from dials_truncfix.calibrate.ellipse import Ellipse, strain_matrix
 from dials_truncfix.camera.f416 import F416
@@ -23,7 +25,7 @@ from dials_truncfix.simulate.models import (
     make_experiment,
     random_orientation,
 )
-from dials_truncfix.simulate.prediction import predict
+from dials_truncfix.simulate.prediction import SweepReflections, predict
 
 CELL, SPACE_GROUP = DEFAULT_UNIT_CELL, DEFAULT_SPACE_GROUP
 ELLIPSE = Ellipse(1.012, 0.6)
@@ -60,7 +62,9 @@ def index_without_ellipse(data: Integrated) -> None:
     table.unset_flags(flex.bool((~near).tolist()), table.flags.indexed)
 
 
-def _crystal(number, noise, scale, ellipse, seed, model_error, close) -> Integrated:
+@cache
+def _predicted(number, close) -> tuple[Experiment, SweepReflections]:
+    """Predict all reflections of a crystal, which are the same for every noise."""
     experiment = make_experiment(
         Geometry(distance=1200.0),
         Rotation(start=-25.0, width=0.5, n_images=100),
@@ -70,9 +74,15 @@ def _crystal(number, noise, scale, ellipse, seed, model_error, close) -> Integra
     orientation = random_orientation(100 + number)
     experiment.crystal = make_crystal(CELL, SPACE_GROUP, orientation)
     intensities, _ = sample_intensities(Sample(), d_min, seed=1)
-    spots = predict(
+    return experiment, predict(
         experiment, intensities, d_min=d_min, mosaicity=0.05, mean_intensity=100.0
     )
+
+
+def _crystal(number, noise, scale, ellipse, seed, model_error, close) -> Integrated:
+    experiment, spots = _predicted(number, close)
+    experiment = copy.copy(experiment)
+    orientation = np.reshape(experiment.crystal.get_U(), (3, 3))
     inside = (spots.z >= 0) & (spots.z < 100) & (np.abs(spots.zeta) > 0.1)
     rng = np.random.default_rng([seed, number])
     # as many as spot finding may leave

@@ -104,7 +104,7 @@ def test_camera_length_and_cell_are_one_product():
 def test_uncertainties_are_those_of_many_noises():
     """Errors over uncertainties have a standard deviation of 0.7 to 1.3."""
     z = []
-    for seed in range(12):
+    for seed in range(30):
         files = distorted_files(2, noise=NOISE, seed=seed)
         group = files[0].experiments[0].crystal.get_space_group()
         fit = fit_spots(spot_sets(files, "all"), CellModel(CELL, group))
