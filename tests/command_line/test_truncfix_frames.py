@@ -77,9 +77,10 @@ def test_linear_mode_cut_off_at_zero_is_corrected():
 
 
 @pytest.mark.slow
-def test_dials_integrates_a_counted_sweep_to_the_truth():
+@pytest.mark.parametrize("name", ["k2_counting", "k3"])
+def test_dials_integrates_counted_sweeps_to_the_truth(name):
     """98 % of strong spots are indexed, and intensities correlate by 0.97 below 4 Å."""
-    phil = Path(__file__).parents[2] / "phil" / "simulate_k2_counting.phil"
+    phil = Path(__file__).parents[2] / "phil" / f"simulate_{name}.phil"
     simulate([str(phil), "scan.n_images=40", "output.log=None"])
     imported()
     folder = Path(sys.executable).parent
