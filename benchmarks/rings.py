@@ -25,9 +25,9 @@ from dials.util import tabulate
 from dxtbx.model.experiment_list import ExperimentList, ExperimentListFactory
 
 from dials_truncfix.calibrate.geometry import with_geometry
-from dials_truncfix.calibrate.ring_model import RingGeometry
-from dials_truncfix.calibrate.rings import RingOptions, calibrate_rings
-from dials_truncfix.calibrate.standards import named_standard
+from dials_truncfix.calibrate.rings.ring_model import RingGeometry
+from dials_truncfix.calibrate.rings.rings import RingOptions, calibrate_rings
+from dials_truncfix.calibrate.rings.standards import named_standard
 from powder_images import (
     CAMERA,
     CENTRE,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dials_truncfix.calibrate.cake import Pixels
 from dials_truncfix.calibrate.ellipse import Ellipse, strain_matrix
-from dials_truncfix.calibrate.standards import named_standard
+from dials_truncfix.calibrate.rings.cake import Pixels
+from dials_truncfix.calibrate.rings.standards import named_standard
 from dials_truncfix.camera.f416 import F416
 from dials_truncfix.simulate import output
 from dials_truncfix.simulate.background import Background

@@ -9,20 +9,20 @@ from typing import Any
 from dials.util import Sorry
 
 from dials_truncfix.calibrate.images import mean_image
-from dials_truncfix.calibrate.pixel_size import (
+from dials_truncfix.calibrate.pixel_size.pixel_size import (
     CATALASE,
     Specimen,
     cross_grating,
     grid_bars,
     measure_pixel_size,
 )
-from dials_truncfix.calibrate.pixel_size_words import (
+from dials_truncfix.calibrate.pixel_size.pixel_size_words import (
     findings,
     pixel_size_record,
     pixel_size_table,
     warnings,
 )
-from dials_truncfix.calibrate.specimen_images import (
+from dials_truncfix.calibrate.pixel_size.specimen_images import (
     is_specimen_file,
     read_specimen_image,
 )

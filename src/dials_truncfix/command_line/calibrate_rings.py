@@ -16,7 +16,6 @@ from dials.util import Sorry
 from dxtbx.model import ExperimentList
 from dxtbx.model.experiment_list import ExperimentListFactory
 
-from dials_truncfix.calibrate.cake import Pixels
 from dials_truncfix.calibrate.distortion_maps import (
     DistortionMaps,
     dials_ellipse,
@@ -28,9 +27,10 @@ from dials_truncfix.calibrate.distortion_maps import (
 )
 from dials_truncfix.calibrate.geometry import across_the_beam, with_geometry
 from dials_truncfix.calibrate.images import mean_image
-from dials_truncfix.calibrate.ring_model import RingGeometry
-from dials_truncfix.calibrate.ring_result import RingCalibration, smallest_spacing
-from dials_truncfix.calibrate.ring_words import (
+from dials_truncfix.calibrate.rings.cake import Pixels
+from dials_truncfix.calibrate.rings.ring_model import RingGeometry
+from dials_truncfix.calibrate.rings.ring_result import RingCalibration, smallest_spacing
+from dials_truncfix.calibrate.rings.ring_words import (
     findings,
     is_elliptical,
     result_table,
@@ -38,8 +38,8 @@ from dials_truncfix.calibrate.ring_words import (
     ring_table,
     warnings,
 )
-from dials_truncfix.calibrate.rings import RingOptions, calibrate_rings
-from dials_truncfix.calibrate.standards import (
+from dials_truncfix.calibrate.rings.rings import RingOptions, calibrate_rings
+from dials_truncfix.calibrate.rings.standards import (
     BUILT_IN,
     Standard,
     custom_standard,

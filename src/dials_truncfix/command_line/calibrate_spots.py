@@ -11,13 +11,13 @@ from cctbx import uctbx
 from dials.util import Sorry
 
 from dials_truncfix.calibrate.distortion_maps import map_bytes
-from dials_truncfix.calibrate.spot_output import (
+from dials_truncfix.calibrate.spots.spot_output import (
     calibrated_experiments,
     group_maps,
     undistorted_table,
 )
-from dials_truncfix.calibrate.spot_sets import spot_sets
-from dials_truncfix.calibrate.spot_words import (
+from dials_truncfix.calibrate.spots.spot_sets import spot_sets
+from dials_truncfix.calibrate.spots.spot_words import (
     crystal_table,
     findings,
     fit_table,
@@ -26,7 +26,7 @@ from dials_truncfix.calibrate.spot_words import (
     spot_record,
     warnings,
 )
-from dials_truncfix.calibrate.spots import calibrate_spots
+from dials_truncfix.calibrate.spots.spots import calibrate_spots
 from dials_truncfix.command_line.calibrate_output import (
     Output,
     log_tables,

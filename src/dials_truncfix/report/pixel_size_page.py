@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.calibrate.autocorrelation import autocorrelation
-from dials_truncfix.calibrate.pixel_size import PixelSize
-from dials_truncfix.calibrate.pixel_size_words import (
+from dials_truncfix.calibrate.pixel_size.autocorrelation import autocorrelation
+from dials_truncfix.calibrate.pixel_size.pixel_size import PixelSize
+from dials_truncfix.calibrate.pixel_size.pixel_size_words import (
     findings,
     pixel_size_table,
     warnings,

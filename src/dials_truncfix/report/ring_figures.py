@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.calibrate.cake import Cake, Pixels
 from dials_truncfix.calibrate.ellipse import strain_matrix
-from dials_truncfix.calibrate.ring_result import (
+from dials_truncfix.calibrate.rings.cake import Cake, Pixels
+from dials_truncfix.calibrate.rings.ring_result import (
     RingCalibration,
     final_cake,
     radial_contrast,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.calibrate.cake import Pixels
-from dials_truncfix.calibrate.ring_result import RingCalibration
-from dials_truncfix.calibrate.ring_words import (
+from dials_truncfix.calibrate.rings.cake import Pixels
+from dials_truncfix.calibrate.rings.ring_result import RingCalibration
+from dials_truncfix.calibrate.rings.ring_words import (
     findings,
     result_table,
     ring_table,

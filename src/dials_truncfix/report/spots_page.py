@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.calibrate.spot_fit import SpotFit
-from dials_truncfix.calibrate.spot_words import (
+from dials_truncfix.calibrate.spots.spot_fit import SpotFit
+from dials_truncfix.calibrate.spots.spot_words import (
     crystal_table,
     findings,
     fit_table,
     group_table,
     warnings,
 )
-from dials_truncfix.calibrate.spots import SpotCalibration
+from dials_truncfix.calibrate.spots.spots import SpotCalibration
 from dials_truncfix.report.comparison import html_table
 from dials_truncfix.report.page import (
     Content,

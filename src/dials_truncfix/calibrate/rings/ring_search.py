@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage
 
-from dials_truncfix.calibrate.cake import Pixels, make_cake
+from dials_truncfix.calibrate.rings.cake import Pixels, make_cake
 
 Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import least_squares
 
-from dials_truncfix.calibrate.cake import Pixels
-from dials_truncfix.calibrate.ring_model import (
+from dials_truncfix.calibrate.rings.cake import Pixels
+from dials_truncfix.calibrate.rings.ring_model import (
     LENGTH,
     N_SECTORS,
     SHAPE,

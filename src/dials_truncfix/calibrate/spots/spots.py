@@ -15,9 +15,9 @@ from dials_truncfix.calibrate.ellipse import (
     ellipse_errors,
     ellipse_of_strain,
 )
-from dials_truncfix.calibrate.spot_fit import CellModel, SpotFit, fit_spots
-from dials_truncfix.calibrate.spot_index import index_spots
-from dials_truncfix.calibrate.spot_model import SpotSet, group_count
+from dials_truncfix.calibrate.spots.spot_fit import CellModel, SpotFit, fit_spots
+from dials_truncfix.calibrate.spots.spot_index import index_spots
+from dials_truncfix.calibrate.spots.spot_model import SpotSet, group_count
 
 #: Cells of the same substance agree within this, relative and in degrees.
 _CELL_TOLERANCE, _ANGLE_TOLERANCE = 0.08, 4.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.calibrate.autocorrelation import (
+from dials_truncfix.calibrate.pixel_size.autocorrelation import (
     Lattice,
     autocorrelation,
     find_lattice,

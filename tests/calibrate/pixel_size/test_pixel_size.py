@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dials_truncfix.calibrate.pixel_size import (
+from dials_truncfix.calibrate.pixel_size.pixel_size import (
     CATALASE,
     Specimen,
     cross_grating,

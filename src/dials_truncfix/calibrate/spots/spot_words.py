@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dials_truncfix import __version__
-from dials_truncfix.calibrate.spots import SEPARATED, SpotCalibration
+from dials_truncfix.calibrate.spots.spots import SEPARATED, SpotCalibration
 from dials_truncfix.compare.record import finite_values
 from dials_truncfix.compare.tables import Table
 

@@ -13,11 +13,11 @@ from dials.array_family import flex
 from dxtbx import flumpy
 
 from dials_truncfix.calibrate.ellipse import Ellipse
-from dials_truncfix.calibrate.spot_fit import CellModel, fit_spots
-from dials_truncfix.calibrate.spot_index import index_spots
-from dials_truncfix.calibrate.spot_model import Magnification, Pose, residuals
-from dials_truncfix.calibrate.spot_sets import spot_sets
-from dials_truncfix.calibrate.spots import calibrate_spots
+from dials_truncfix.calibrate.spots.spot_fit import CellModel, fit_spots
+from dials_truncfix.calibrate.spots.spot_index import index_spots
+from dials_truncfix.calibrate.spots.spot_model import Magnification, Pose, residuals
+from dials_truncfix.calibrate.spots.spot_sets import spot_sets
+from dials_truncfix.calibrate.spots.spots import calibrate_spots
 from distorted_crystals import (
     CELL,
     ELLIPSE,

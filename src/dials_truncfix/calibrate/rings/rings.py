@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from dials_truncfix.calibrate.cake import Pixels, spot_pixels
-from dials_truncfix.calibrate.ring_checks import check_rings, saturation
-from dials_truncfix.calibrate.ring_fit import fit_rings
-from dials_truncfix.calibrate.ring_model import RingGeometry
-from dials_truncfix.calibrate.ring_result import RingCalibration, tan_two_theta
-from dials_truncfix.calibrate.ring_search import lay_rings, symmetry_centre
-from dials_truncfix.calibrate.standards import Standard
+from dials_truncfix.calibrate.rings.cake import Pixels, spot_pixels
+from dials_truncfix.calibrate.rings.ring_checks import check_rings, saturation
+from dials_truncfix.calibrate.rings.ring_fit import fit_rings
+from dials_truncfix.calibrate.rings.ring_model import RingGeometry
+from dials_truncfix.calibrate.rings.ring_result import RingCalibration, tan_two_theta
+from dials_truncfix.calibrate.rings.ring_search import lay_rings, symmetry_centre
+from dials_truncfix.calibrate.rings.standards import Standard
 
 Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -14,8 +14,12 @@ from dials.array_family import flex
 from dxtbx import flumpy
 
 from dials_truncfix.calibrate.geometry import across_the_beam
-from dials_truncfix.calibrate.spot_index import FEWEST
-from dials_truncfix.calibrate.spot_model import SpotSet, scattering_vectors, slowness
+from dials_truncfix.calibrate.spots.spot_index import FEWEST
+from dials_truncfix.calibrate.spots.spot_model import (
+    SpotSet,
+    scattering_vectors,
+    slowness,
+)
 from dials_truncfix.compare.files import Integrated
 
 Array = npt.NDArray[np.float64]

@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from dials_truncfix.calibrate.cake import Cake, Pixels, make_cake
 from dials_truncfix.calibrate.ellipse import (
     Ellipse,
     ellipse_errors,
     ellipse_of_strain,
 )
-from dials_truncfix.calibrate.ring_fit import RingFit
-from dials_truncfix.calibrate.ring_model import N_SECTORS, RingGeometry
-from dials_truncfix.calibrate.ring_search import FirstGuess
-from dials_truncfix.calibrate.standards import Standard
+from dials_truncfix.calibrate.rings.cake import Cake, Pixels, make_cake
+from dials_truncfix.calibrate.rings.ring_fit import RingFit
+from dials_truncfix.calibrate.rings.ring_model import N_SECTORS, RingGeometry
+from dials_truncfix.calibrate.rings.ring_search import FirstGuess
+from dials_truncfix.calibrate.rings.standards import Standard
 
 Array = npt.NDArray[np.float64]
 

@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from dials_truncfix.calibrate.standards import (
+from dials_truncfix.calibrate.rings.standards import (
     BUILT_IN,
     custom_standard,
     named_standard,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dials_truncfix.calibrate.spot_model import (
+from dials_truncfix.calibrate.spots.spot_model import (
     Array,
     Magnification,
     Pose,

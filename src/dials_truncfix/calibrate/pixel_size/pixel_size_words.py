@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from dials_truncfix import __version__
-from dials_truncfix.calibrate.pixel_size import PixelSize
+from dials_truncfix.calibrate.pixel_size.pixel_size import PixelSize
 from dials_truncfix.compare.record import finite_values
 from dials_truncfix.compare.tables import Table
 

@@ -19,7 +19,7 @@ from dials_truncfix.calibrate.distortion_maps import (
 )
 from dials_truncfix.calibrate.ellipse import strain_matrix
 from dials_truncfix.calibrate.geometry import with_geometry
-from dials_truncfix.calibrate.spots import SpotCalibration
+from dials_truncfix.calibrate.spots.spots import SpotCalibration
 from dials_truncfix.compare.files import Integrated
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dials_truncfix.calibrate.ring_model import RingGeometry
-from dials_truncfix.calibrate.ring_search import symmetry_centre
-from dials_truncfix.calibrate.rings import RingOptions, calibrate_rings
-from dials_truncfix.calibrate.standards import custom_standard, named_standard
+from dials_truncfix.calibrate.rings.ring_model import RingGeometry
+from dials_truncfix.calibrate.rings.ring_search import symmetry_centre
+from dials_truncfix.calibrate.rings.rings import RingOptions, calibrate_rings
+from dials_truncfix.calibrate.rings.standards import custom_standard, named_standard
 from powder_images import (
     CAMERA,
     CENTRE,

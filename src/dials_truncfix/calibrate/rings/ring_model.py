@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.calibrate.cake import Cake, Pixels, make_cake
 from dials_truncfix.calibrate.ellipse import strain_matrix
+from dials_truncfix.calibrate.rings.cake import Cake, Pixels, make_cake
 
 Array = npt.NDArray[np.float64]
 

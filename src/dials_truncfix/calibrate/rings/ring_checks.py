@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal
 
-from dials_truncfix.calibrate.cake import Pixels
-from dials_truncfix.calibrate.ring_fit import RingFit
-from dials_truncfix.calibrate.ring_result import (
+from dials_truncfix.calibrate.rings.cake import Pixels
+from dials_truncfix.calibrate.rings.ring_fit import RingFit
+from dials_truncfix.calibrate.rings.ring_result import (
     RingCalibration,
     final_cake,
     radial_contrast,

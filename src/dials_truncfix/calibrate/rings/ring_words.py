@@ -9,7 +9,7 @@ import numpy as np
 
 from dials_truncfix import __version__
 from dials_truncfix.calibrate.distortion_maps import DialsEllipse
-from dials_truncfix.calibrate.ring_result import RingCalibration
+from dials_truncfix.calibrate.rings.ring_result import RingCalibration
 from dials_truncfix.compare.record import finite_values
 from dials_truncfix.compare.tables import Table
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from cctbx import sgtbx, uctbx
 
-from dials_truncfix.calibrate.spot_model import (
+from dials_truncfix.calibrate.spots.spot_model import (
     Magnification,
     Pose,
     SpotSet,

@@ -1,0 +1,1 @@
+"""Size of a pixel on the specimen from periodic standards."""

@@ -1,0 +1,1 @@
+"""Geometry of the camera from the rings of polycrystalline standards."""

@@ -1,0 +1,1 @@
+"""Anisotropic magnification from the indexed reflections of many crystals."""
