@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -83,3 +86,67 @@ def test_a_pool_is_no_larger_than_the_work():
 def test_dask_without_a_scheduler_is_refused():
     with pytest.raises(ValueError, match="needs the address of a scheduler"):
         Workers(method="dask")
+
+
+def _mark_and_wait(task):
+    seconds, folder = task
+    (folder / str(os.getpid())).touch()
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def _touch(task):
+    number, folder = task
+    time.sleep(0.05)
+    (folder / str(number)).touch()
+
+
+@pytest.mark.parametrize("nproc", [1, 2])
+def test_a_part_of_a_map_ends_before_the_processes_do(tmp_path, nproc):
+    with task_map(nproc) as tasks:
+        with pytest.raises(KeyError), task_map(tasks) as part:
+            for _ in part(_touch, ((i, tmp_path) for i in range(40))):
+                raise KeyError
+        begun = sorted(tmp_path.iterdir())
+        assert 0 < len(begun) < 40
+        # the same processes do other work, and that alone
+        assert [value for value, _ in tasks(_square, range(5))] == [0, 1, 4, 9, 16]
+        assert sorted(tmp_path.iterdir()) == begun
+
+
+PARENT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_parallel import _mark_and_wait
+from dials_truncfix.parallel import task_map
+if __name__ == "__main__":
+    with task_map(2) as tasks:
+        list(tasks(_mark_and_wait, [(0.1, Path(sys.argv[1]))] * 10000))
+"""
+
+
+def test_processes_end_when_their_parent_is_killed(tmp_path):
+    script, marks = tmp_path / "parent.py", tmp_path / "marks"
+    marks.mkdir()
+    script.write_text(PARENT.format(tests=os.path.dirname(__file__)))
+    with subprocess.Popen([sys.executable, str(script), str(marks)]) as parent:
+        while len(list(marks.iterdir())) < 2:
+            assert parent.poll() is None
+            time.sleep(0.01)
+        parent.kill()
+    for mark in marks.iterdir():
+        for _ in range(1000):
+            if not _is_running(int(mark.name)):
+                break
+            time.sleep(0.01)
+        assert not _is_running(int(mark.name))
+
+
+def _is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            # a zombie waits for whoever has adopted it
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Generic, Protocol, TypeVar
@@ -108,6 +115,7 @@ class TaskMap:
     def __init__(self, pool: _Pool | None = None) -> None:
         """Use the pool, or this process when there is none."""
         self._pool = pool
+        self._queues: list[deque[_Sent[Any, Any]]] = []
 
     def __call__(
         self, function: Callable[[Task], Result], tasks: Iterable[Task]
@@ -141,12 +149,25 @@ class TaskMap:
             yield from map(function, tasks)
             return
         waiting: deque[_Sent[Task, Result]] = deque()
+        self._queues.append(waiting)
         for task in tasks:
             waiting.append(_Sent(task, _submit(pool, function, task)))
             if len(waiting) > _AHEAD * pool.size:
                 yield _first(pool, function, waiting)
         while waiting:
             yield _first(pool, function, waiting)
+        self._queues = [queue for queue in self._queues if queue is not waiting]
+
+    def drop(self) -> None:
+        """Drop the tasks not yet started, and wait for the running ones."""
+        futures = [sent.future for queue in self._queues for sent in queue]
+        self._queues.clear()
+        # all are cancelled before the first is waited for
+        wait([future for future in futures if not future.cancel()])
+
+    def part(self) -> TaskMap:
+        """Return a map over the same processes whose tasks can be dropped by themselves."""
+        return TaskMap(self._pool)
 
 
 def _submit(
@@ -184,6 +205,18 @@ def _first(
     )
 
 
+def _end_with_parent() -> None:
+    """See to it that this process does not outlive one that was killed."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class _LocalProcesses:
     """A pool of processes of this machine."""
 
@@ -193,7 +226,8 @@ class _LocalProcesses:
 
     def _start(self) -> ProcessPoolExecutor:
         # spawn: a fork would copy the locks of whatever threads are running
-        return ProcessPoolExecutor(self.size, multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self.size, context, initializer=_end_with_parent)
 
     def start_again(self) -> None:
         """Start new processes; those of the old pool are dead or told to end."""
@@ -286,7 +320,7 @@ def _check_threads(scheduler: str, threads: dict[Any, int]) -> None:
 
 
 @contextmanager
-def task_map(workers: Workers | int = 1) -> Iterator[TaskMap]:
+def task_map(workers: Workers | TaskMap | int = 1) -> Iterator[TaskMap]:
     """Provide a map over processes; with one of this machine, all happens in this one.
 
     When the context ends, also by an exception, tasks not yet started are dropped
@@ -294,14 +328,22 @@ def task_map(workers: Workers | int = 1) -> Iterator[TaskMap]:
 
     Parameters
     ----------
-    workers : Workers or int
-        Who does the work, or how many processes of this machine.
+    workers : Workers, TaskMap or int
+        Who does the work, or how many processes of this machine. Those of another map
+        go on when the context ends.
 
     Raises
     ------
     ValueError
         When there are no processes, or the cluster cannot be used.
     """
+    if isinstance(workers, TaskMap):
+        tasks = workers.part()
+        try:
+            yield tasks
+        finally:
+            tasks.drop()
+        return
     if isinstance(workers, int):
         workers = Workers(nproc=workers)
     if workers.method == "multiprocessing" and workers.nproc == 1:

@@ -184,7 +184,7 @@ def test_images_of_mixed_size(corrected, here):
         (["imported.expt", "seed=None"], "seed cannot be None"),
         (["imported.expt", "annuli.count=Auto"], "annuli.count cannot be Auto"),
         (["imported.expt", "gain=nan"], "gain cannot be nan"),
-        (["imported.expt", "imported.expt"], "one by one"),
+        (["imported.expt", "imported.expt"], "given twice"),
         (["noise_000.tvips"], "noise_000.tvips is no .tvips series"),
         (["noise.cbf"], "noise.cbf can be read neither"),
         (["imported.expt", "output.log=missing/log"], "missing/log"),

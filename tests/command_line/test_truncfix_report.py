@@ -94,7 +94,7 @@ def test_without_plotly_images_are_corrected_and_the_log_says_why(
     "files, told",
     [
         ([], "was given no records: give one"),
-        (["dials.truncfix.json", "dials.truncfix.json"], "was given 2 records"),
+        (["dials.truncfix.json", "dials.truncfix.json"], "for two outputs"),
         (["nothing.json"], "nothing.json: there is no such file"),
         (["junk.json"], "junk.json is not a record of dials.truncfix"),
         (["old.json"], "old.json is a record of schema 0"),

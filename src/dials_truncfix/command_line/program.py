@@ -71,7 +71,7 @@ def parse_arguments(
 def refuse_unread(files: Sequence[str]) -> None:
     """Raise a Sorry about the first of the files that were not read."""
     for file in files:
-        raise Sorry(_reason(file))
+        raise Sorry(why_unread(file))
 
 
 def parse_with_files(
@@ -157,9 +157,16 @@ def _check_file(argument: str) -> None:
     raise Sorry(f"{argument or 'a file without a name'}: there is no such file")
 
 
-def _reason(file: str) -> str:
+def why_unread(file: str) -> str:
     """Say why a file was not read; of our own formats their readers know more."""
-    images = _images(file)
+    return why_unread_images(file, _images(file)) or (
+        f"{file} can be read neither as images nor as experiments: check that it is "
+        "complete, and that dials.import reads it"
+    )
+
+
+def why_unread_images(file: str, images: Sequence[str]) -> str | None:
+    """Say why images, or the file that refers to them, cannot be read, if that is known."""
     if absent := next((path for path in images if not os.path.exists(path)), None):
         return (
             f"{file} refers to {absent}, and there is no such file: put the images "
@@ -172,10 +179,7 @@ def _reason(file: str) -> str:
             TVIPSSeries.open(file)
     except (OSError, ValueError) as error:
         return str(error)
-    return (
-        f"{file} can be read neither as images nor as experiments: check that it is "
-        "complete, and that dials.import reads it"
-    )
+    return None
 
 
 def _images(file: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,6 +97,33 @@ def remake_report(report: Report, files: Sequence[str], path: str | None) -> Non
     with in_one_sentence(files[0]):
         record = report.read(files[0])
     _write(report, record, path, files[0])
+
+
+def remake_reports(report: Report, files: Sequence[str], path: str | None) -> None:
+    """Make the reports of several sweeps, each beside its record; of one, as told.
+
+    Parameters
+    ----------
+    report, files, path
+        As for `remake_report`, but for the number of records.
+
+    Raises
+    ------
+    Sorry
+        As `remake_report` does, about the first of the records.
+    """
+    if len(files) < 2:
+        remake_report(report, files, path)
+        return
+    beside = [
+        None
+        if path is None
+        else os.path.join(os.path.dirname(f), os.path.basename(path))
+        for f in files
+    ]
+    keep_files(files, beside)
+    for file, page in zip(files, beside):
+        remake_report(report, [file], page)
 
 
 def _write(report: Report, record: Mapping[str, Any], path: str, name: str) -> None:

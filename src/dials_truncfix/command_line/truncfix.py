@@ -14,9 +14,15 @@ when they are not: zeros of a counting detector are real. It also estimates the 
 and pedestal that DIALS needs to weigh signed pixels, and writes them to the
 experiments. Run it after dials.import and before dials.find_spots.
 
+Of several sweeps, in one file or in several, each is judged and corrected by itself
+and has a folder of its own, sweep_1, sweep_2, ...; truncfix.expt has the experiments of
+all. A sweep that fails does not stop the others: what failed is told in the end.
+
 Examples::
 
   dials.truncfix imported.expt
+
+  dials.truncfix crystal_1.expt crystal_2.expt output.directory=corrected
 
   dials.truncfix imported.expt mode=check
 
@@ -38,19 +44,19 @@ from typing import Any
 from dials.util import show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.command_line.given_sweeps import given_sweeps
+from dials_truncfix.command_line.many_sweeps import check_sweeps, correct_sweeps
 from dials_truncfix.command_line.mp_phil import workers
 from dials_truncfix.command_line.program import (
     in_one_sentence,
     keep_files,
     keep_inputs,
     parse_with_files,
-    refuse_unread,
-    single_imageset,
     start,
 )
 from dials_truncfix.command_line.report_mode import (
     Report,
-    remake_report,
+    remake_reports,
     write_report,
 )
 from dials_truncfix.command_line.truncfix_options import (
@@ -59,10 +65,17 @@ from dials_truncfix.command_line.truncfix_options import (
 )
 from dials_truncfix.command_line.truncfix_phil import phil_scope
 from dials_truncfix.command_line.verify_mode import verify
+from dials_truncfix.parallel import TaskMap, Workers
 from dials_truncfix.report.sweep_results import read_record
 from dials_truncfix.report.truncfix_page import truncfix_page
-from dials_truncfix.sweep.repair import check_sweep, repair_sweep
+from dials_truncfix.sweep.options import OutputOptions
+from dials_truncfix.sweep.repair import Repaired, check_sweep, repair_sweep
 from dials_truncfix.sweep.replicates import plan_replicates
+from dials_truncfix.sweep.sweeps import (
+    Sweep,
+    plan_sweeps,
+    refuse_folders_of_inputs,
+)
 
 _REPORT = Report(
     read_record, truncfix_page, "which a correction wrote, such as dials.truncfix.json"
@@ -81,7 +94,7 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         Definition of the parameters.
     """
     parser = ArgumentParser(
-        usage="dials.truncfix [options] imported.expt",
+        usage="dials.truncfix [options] imported.expt [more.expt ...]",
         phil=phil,
         read_experiments=True,
         read_experiments_from_images=True,
@@ -91,40 +104,71 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     if params.mode == "report":
         # without a log file: that of the correction stays
         start(parser, options, None)
-        remake_report(_REPORT, files, params.output.html)
+        remake_reports(_REPORT, files, params.output.html)
         return
-    refuse_unread(files)
-    if not params.input.experiments:
+    given = given_sweeps(params.input.experiments, files)
+    if not given.experiments:
         parser.print_help()
         sys.exit(0)
     if params.mode == "verify":
         # without a log file: that of the correction stays
         start(parser, options, None)
-        verify(params)
+        verify(params, given)
         return
     output = output_options(params)
-    writes_images = params.mode == "correct"
-    replicates = plan_replicates(params.seed, output)
-    outputs = [
-        *(r.output.experiments for r in replicates if writes_images),
-        output.json,
-        output.html,
-        params.output.log,
-    ]
+    with in_one_sentence():
+        sweeps = plan_sweeps(given.experiments, output)
+        refuse_folders_of_inputs(sweeps)
+    outputs = _outputs(params, output, sweeps)
     keep_inputs(params, outputs)
-    also_read = (params.regions.labels, params.fit.camera.record)
+    also_read = (params.regions.labels, params.fit.camera.record, *given.files)
     keep_files([path for path in also_read if path is not None], outputs)
     start(parser, options, params.output.log)
-    experiments, _ = single_imageset(params)
     correction = correction_options(params)
-    with in_one_sentence(output.directory):
-        if writes_images:
-            force = params.force
-            record = repair_sweep(
-                experiments, correction, output, workers(params), force
-            )
-        else:
-            record = check_sweep(experiments, correction, output)
+
+    def check(sweep: Sweep) -> dict[str, Any]:
+        record = check_sweep(sweep.experiments, correction, sweep.output)
+        _report(sweep, record)
+        return record
+
+    def correct(sweep: Sweep, tasks: TaskMap | Workers) -> Repaired:
+        done = repair_sweep(
+            sweep.experiments, correction, sweep.output, tasks, params.force
+        )
+        _report(sweep, done.record)
+        return done
+
+    writes_images = params.mode == "correct"
+    if len(sweeps) == 1:
+        with in_one_sentence(output.directory):
+            if writes_images:
+                correct(sweeps[0], workers(params))
+            else:
+                check(sweeps[0])
+    elif writes_images:
+        correct_sweeps(sweeps, given, params, output, correct)
+    else:
+        check_sweeps(sweeps, check, given)
+
+
+def _outputs(
+    params: Any, output: OutputOptions, sweeps: Sequence[Sweep]
+) -> list[str | None]:
+    """List the files that will be written, besides images."""
+    of_sweeps = [sweep.output for sweep in sweeps]
+    wheres = [output, *of_sweeps] if len(sweeps) > 1 else of_sweeps
+    experiments = [
+        replicate.output.experiments
+        for where in wheres
+        for replicate in plan_replicates(params.seed, where)
+        if params.mode == "correct"
+    ]
+    others = [path for where in of_sweeps for path in (where.json, where.html)]
+    return [*experiments, *others, params.output.log]
+
+
+def _report(sweep: Sweep, record: dict[str, Any]) -> None:
+    output = sweep.output
     write_report(_REPORT, record, output.html, output.json or "the record")
 
 

@@ -168,7 +168,8 @@ replicates = 1
 verify {
   json = dials.truncfix.json
     .type = path
-    .help = "Record of the run that wrote the images."
+    .help = "Record of the run that wrote the images. Of several sweeps, the file of"
+            "this name beside the images of each."
   images = 10
     .type = int(value_min=1)
     .help = "Number of images to compare, spread over those given; all, if there are"
@@ -181,7 +182,9 @@ output {
   directory = None
     .type = path
     .help = "Folder for the corrected images, made if it does not exist; the working"
-            "folder if not given. It must not hold the images to be corrected."
+            "folder if not given. It must not hold the images to be corrected. Of"
+            "several sweeps each has a folder below it, sweep_1, sweep_2, ..., with its"
+            "images, experiments, record and report."
   template = truncfix_#####
     .type = str
     .help = "Name of the corrected images; the # become the image number."
@@ -205,7 +208,7 @@ output {
     .expert_level = 1
   experiments = truncfix.expt
     .type = path
-    .help = "Experiments with the corrected images, gain and pedestal."
+    .help = "Experiments with the corrected images, gain and pedestal; of all sweeps."
   json = dials.truncfix.json
     .type = path
     .help = "Verdict, parameters and fits of all images. None: not written."

@@ -146,6 +146,11 @@ def import_images(images: Sequence[str], geometry: Sequence[str]) -> None:
     if subprocess.run(command).returncode:
         raise Sorry("dials.import failed: see above, and dials.import.log")
     experiments = ExperimentList.from_file(_IMPORTED, check_format=False)
+    if len(experiments.imagesets()) > 1:
+        raise Sorry(
+            f"{len(experiments.imagesets())} sweeps were given: give them one by one, each "
+            "in a folder of its own"
+        )
     n_images = min(len(imageset) for imageset in experiments.imagesets())
     if n_images < FEWEST_IMAGES:
         raise Sorry(

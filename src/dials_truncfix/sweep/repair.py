@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -58,6 +59,22 @@ from dials_truncfix.sweep.work import SAMPLE_SIZE, SweepWork, blocks, pack, samp
 logger = logging.getLogger("dials.truncfix.repair")
 
 
+@dataclass(frozen=True)
+class Repaired:
+    """What a corrected sweep came to.
+
+    Attributes
+    ----------
+    record : dict
+        The record, plain JSON values.
+    experiments : tuple of dxtbx.model.ExperimentList
+        Experiments of the corrected images, one for each replicate.
+    """
+
+    record: dict[str, Any]
+    experiments: tuple[Any, ...]
+
+
 def check_sweep(
     experiments: Any, correction: CorrectionOptions, output: OutputOptions
 ) -> dict[str, Any]:
@@ -105,9 +122,9 @@ def repair_sweep(
     experiments: Any,
     correction: CorrectionOptions,
     output: OutputOptions,
-    workers: Workers = Workers(),
+    workers: Workers | TaskMap = Workers(),
     force: bool = False,
-) -> dict[str, Any]:
+) -> Repaired:
     """Correct a sweep.
 
     All outputs appear together when everything has gone well; otherwise none does. The
@@ -121,15 +138,14 @@ def repair_sweep(
         How the pixels are corrected.
     output : OutputOptions
         What is written, and where.
-    workers : Workers
+    workers : Workers or TaskMap
         Who does the work.
     force : bool
         Correct whatever the verdict.
 
     Returns
     -------
-    dict
-        The record, plain JSON values.
+    Repaired
 
     Raises
     ------
@@ -168,7 +184,9 @@ def repair_sweep(
             files.enter_context(staging_folder(Path(replicate.output.directory)))
             for replicate in replicates
         ]
-        tasks = files.enter_context(task_map(workers.at_most(len(source))))
+        if isinstance(workers, Workers):
+            workers = workers.at_most(len(source))
+        tasks = files.enter_context(task_map(workers))
 
         log_regions(work)
         verdict = _verdict(work, tasks, force)
@@ -182,6 +200,7 @@ def repair_sweep(
             done = correct_images(images)
 
         recipe = None
+        described = []
         if json is not None or output.image_format == "sidecar":
             recipe = _recipe(work, output, done)
         for replicate, staged, panel, expt in zip(
@@ -196,8 +215,9 @@ def repair_sweep(
                 draw = drawn(recipe, replicate.seed, panel)
                 draw = write_sidecar(staged / template.name, draw, template)
                 recipe = draw if replicate.number == 1 else recipe
+            corrected = corrected_experiments(experiments, source, template, panel)
+            described.append(corrected)
             if expt is not None:
-                corrected = corrected_experiments(experiments, source, template, panel)
                 expt.write(corrected.as_json().encode())
         record = run_record(source, work.options, verdict)
         record["camera"] = camera_record(work.options, camera_fit)
@@ -213,7 +233,7 @@ def repair_sweep(
         summary.log_saved(replicate, names, source, panel)
     if output.json is not None:
         logger.info("Saving the record to %s", output.json)
-    return plain_record(record)
+    return Repaired(plain_record(record), tuple(described))
 
 
 def _recipe(work: SweepWork, output: OutputOptions, done: Corrected) -> Recipe:
