@@ -19,7 +19,8 @@ from dials_truncfix.command_line.program import plain_values
 from dials_truncfix.command_line.simulate_options import simulated_sweep
 from dials_truncfix.command_line.simulate_phil import phil_scope
 from dials_truncfix.simulate import output
-from dials_truncfix.simulate.sweep import SimulatedSweep, d_star_map
+from dials_truncfix.simulate.scene import d_star_map
+from dials_truncfix.simulate.sweep import SimulatedSweep
 from dials_truncfix.simulate.truth import Truth, save_truth
 
 #: The camera of dials.truncfix_simulate, and those of `independent_cameras`.

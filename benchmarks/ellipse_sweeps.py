@@ -36,7 +36,7 @@ from dials_truncfix.simulate.models import (
     Geometry,
     Rotation,
 )
-from dials_truncfix.simulate.sweep import SpotShape
+from dials_truncfix.simulate.scene import SpotShape
 
 ELLIPSE = Ellipse(1.012, 0.6)
 DISTANCE, BINNING, N_IMAGES, WIDTH = 1200.0, 8, 80, 0.5

@@ -6,7 +6,8 @@ from dials_truncfix.camera.f416 import F416
 from dials_truncfix.simulate.background import Background
 from dials_truncfix.simulate.build import Sample, build_sweep
 from dials_truncfix.simulate.models import Geometry, Rotation
-from dials_truncfix.simulate.sweep import SimulatedSweep, SpotShape
+from dials_truncfix.simulate.scene import SpotShape
+from dials_truncfix.simulate.sweep import SimulatedSweep
 
 
 def make_small_sweep() -> SimulatedSweep:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import shlex
 
 import numpy as np
@@ -12,6 +13,7 @@ from dials.util import Sorry
 from dxtbx import flumpy
 from dxtbx.model.experiment_list import ExperimentListFactory
 
+from dials_truncfix.command_line import simulate_images, simulate_stills
 from dials_truncfix.command_line.truncfix_simulate import run
 from dials_truncfix.io import cbf, smv
 from dials_truncfix.io.tvips import TVIPSSeries
@@ -253,3 +255,42 @@ def _fails_at_the_third():
         return original(self, image, frame)
 
     return record
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        SMALL,
+        [*SMALL, "source=stills", "stills.output=images", "stills.n_lattices=3"],
+        ["source=stills", "stills.n_lattices=60", "d_min=6", "stills.batch=20"],
+        [*SMALL, "scan.n_images=2", "camera.model=k2", "camera.frames_per_image=4"],
+    ],
+    ids=["sweep", "stills as images", "stills as tables", "frames"],
+)
+def test_files_do_not_depend_on_the_number_of_processes(arguments, monkeypatch):
+    for module in (simulate_images, simulate_stills):
+        monkeypatch.setattr(module, "WORTH_A_PROCESS", 1)
+    files = []
+    for nproc in ("1", "2"):
+        os.mkdir(nproc)
+        with monkeypatch.context() as inside:
+            inside.chdir(nproc)
+            run([*arguments, f"mp.nproc={nproc}"])
+            names = sorted(os.listdir("simulated"))
+            # models say where their images are
+            here = os.getcwd().encode()
+            files.append(
+                {
+                    name: _content(f"simulated/{name}").replace(here, b"")
+                    for name in names
+                }
+            )
+    assert len(files[0]) > 2
+    assert files[0] == files[1]
+
+
+def _content(name):
+    """Bytes of a file, but for where and when it was written."""
+    with open(name, "rb") as stream:
+        content = stream.read().replace(os.getcwd().encode(), b"")
+    return re.sub(rb"CREATED_\S+", b"", content)

@@ -53,7 +53,11 @@ def images_of(arguments):
     """What the camera recorded, frames of an image apart."""
     sweep = sweep_of(arguments)
     return sweep, [
-        [recording.clipped for recording in sweep.frames(image)] for image in range(3)
+        [
+            sweep.record(image, frame).clipped
+            for frame in range(sweep.camera.frames_per_image)
+        ]
+        for image in range(3)
     ]
 
 

@@ -20,10 +20,10 @@ from dials_truncfix.postrefine.lattice.assemble import refined_settings
 from dials_truncfix.simulate.background import Background
 from dials_truncfix.simulate.build import Sample, build_stills
 from dials_truncfix.simulate.models import Geometry
+from dials_truncfix.simulate.scene import SpotShape
 from dials_truncfix.simulate.stills import excite_still, simulate_still
 from dials_truncfix.simulate.stills_images import spot_positions
 from dials_truncfix.simulate.stills_output import load_stills_truth
-from dials_truncfix.simulate.sweep import SpotShape
 from simulated_lattices import ELECTRONS, sphere, stills_model
 
 DARK = Background(inner=0, outer=0, ring=0)

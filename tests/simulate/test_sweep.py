@@ -9,7 +9,7 @@ from dials_truncfix.camera.f416 import F416
 from dials_truncfix.simulate.background import Background, beam_stop_transmission
 from dials_truncfix.simulate.build import Sample, build_sweep
 from dials_truncfix.simulate.models import Geometry, Rotation
-from dials_truncfix.simulate.sweep import SpotShape
+from dials_truncfix.simulate.scene import SpotShape
 
 
 def test_all_electrons_of_the_spots_are_on_the_images(small_sweep):

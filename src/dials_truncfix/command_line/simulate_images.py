@@ -14,14 +14,19 @@ from dials_truncfix.camera.counting import CountingCamera
 from dials_truncfix.camera.direct_linear import DirectLinear
 from dials_truncfix.camera.f416 import F416
 from dials_truncfix.camera.recording import Recording
+from dials_truncfix.command_line.mp_phil import workers
 from dials_truncfix.command_line.simulate_camera import (
     frame_storage,
     frame_time,
     image_format,
     is_gatan,
 )
+from dials_truncfix.parallel import Workers
 from dials_truncfix.simulate import output
 from dials_truncfix.simulate.frame_output import FrameNames, write_stack_files
+
+#: Pixels that a process records in the time that it takes to start.
+WORTH_A_PROCESS = 2**23
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,13 @@ def write_all(
         high_tension_kv=high_tension_kv,
         start_time=output.START_TIME,
     )
+
+
+def image_workers(params: Any, simulated: Any) -> Workers:
+    """Say who records the images: no more processes than are worth their start."""
+    n_frames = simulated.n_images * simulated.camera.frames_per_image
+    n_pixels = n_frames * simulated.shape[0] * simulated.shape[1]
+    return workers(params).at_most(min(n_frames, n_pixels // WORTH_A_PROCESS))
 
 
 def zeros_in(recording: Recording) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 
 import libtbx.phil
 
+from dials_truncfix.command_line.program import plain_values
 from dials_truncfix.command_line.simulate_camera import (
     AnyCamera,
     is_gatan,
@@ -23,9 +24,10 @@ from dials_truncfix.simulate.background import Background
 from dials_truncfix.simulate.build import Sample, build_stills, build_sweep
 from dials_truncfix.simulate.from_images import CountedSweep
 from dials_truncfix.simulate.models import Geometry, Rotation
+from dials_truncfix.simulate.scene import SpotShape
 from dials_truncfix.simulate.stills import StillsModel
 from dials_truncfix.simulate.stills_images import SimulatedStills
-from dials_truncfix.simulate.sweep import SimulatedSweep, SpotShape
+from dials_truncfix.simulate.sweep import SimulatedSweep
 
 #: Of stills without a camera, Å.
 _WAVELENGTH = 1.3
@@ -35,6 +37,13 @@ _MOST_D_MIN = 2.0
 
 def _unless_auto(value: Any) -> Any:
     return None if value is libtbx.Auto else value
+
+
+def description(params: Any) -> dict[str, Any]:
+    """Everything needed to make the data again; not on how many processes."""
+    values: dict[str, Any] = plain_values(params)
+    values.pop("mp")
+    return values
 
 
 def make_sample(params: Any) -> Sample:

@@ -338,6 +338,8 @@ stills
             "to the Ewald sphere than so many radii."
 }
 
+include scope dials_truncfix.command_line.mp_phil.phil_scope
+
 output {
   directory = simulated
     .type = path
@@ -369,5 +371,6 @@ output {
     .type = path
     .help = "None: not written."
 }
-"""
+""",
+    process_includes=True,
 )

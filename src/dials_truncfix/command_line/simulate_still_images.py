@@ -10,18 +10,20 @@ from typing import Any
 from dials.util import Sorry, progress
 
 from dials_truncfix.camera.recording import Recording
-from dials_truncfix.command_line.program import plain_values
 from dials_truncfix.command_line.simulate_images import (
     check_unclipped,
     image_files,
+    image_workers,
     write_all,
 )
-from dials_truncfix.command_line.simulate_options import stills_images
+from dials_truncfix.command_line.simulate_options import description, stills_images
 from dials_truncfix.io.staging import staging_folder
+from dials_truncfix.parallel import TaskMap, task_map
 from dials_truncfix.simulate import output
 from dials_truncfix.simulate.stills import Still
 from dials_truncfix.simulate.stills_images import SimulatedStills, known_experiments
 from dials_truncfix.simulate.stills_output import save_stills_truth, stills_truth
+from dials_truncfix.simulate.tasks import record_stills
 
 logger = logging.getLogger("dials.truncfix.simulate")
 
@@ -49,18 +51,19 @@ def write_still_images(params: Any) -> None:
     if unclipped:
         check_unclipped(simulated)
     stills: list[Still] = []
-    with staging_folder(directory) as folder:
+    processes = image_workers(params, simulated)
+    with staging_folder(directory) as folder, task_map(processes) as tasks:
         write_all(
             folder,
             files,
             params,
             simulated,
-            _recordings(simulated, stills),
+            _recordings(simulated, tasks, stills),
             unclipped=unclipped,
             high_tension_kv=params.beam.high_tension,
         )
         refuse_empty(stills)
-        save_stills_truth(folder / TRUTH, stills_truth(stills, plain_values(params)))
+        save_stills_truth(folder / TRUTH, stills_truth(stills, description(params)))
         write_true_intensities(folder, intensities)
         images = []
         for number in range(1, simulated.n_images + 1):
@@ -115,11 +118,19 @@ def _log_command(what: str, words: Sequence[str]) -> None:
     logger.info("%s\n  %s", what, command)
 
 
-def _recordings(simulated: SimulatedStills, stills: list[Still]) -> Iterator[Recording]:
-    for image in progress(range(simulated.n_images), desc="Recording images"):
-        pattern = simulated.excite(image)
-        stills.append(pattern.still)
-        yield from simulated.frames(image, pattern)
+def _recordings(
+    simulated: SimulatedStills, tasks: TaskMap, stills: list[Still]
+) -> Iterator[Recording]:
+    n_frames = simulated.camera.frames_per_image
+    recorded = progress(
+        record_stills(simulated, tasks),
+        desc="Recording images",
+        total=simulated.n_images * n_frames,
+    )
+    for number, (still, recording) in enumerate(recorded):
+        if number % n_frames == 0:
+            stills.append(still)
+        yield recording
 
 
 def refuse_to_overwrite(directory: Path, names: Sequence[str]) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import libtbx
 from dials.util import progress
 
-from dials_truncfix.command_line.program import plain_values
+from dials_truncfix.command_line.mp_phil import workers
 from dials_truncfix.command_line.simulate_options import (
+    description,
     make_sample,
     stills_model,
 )
@@ -25,21 +26,22 @@ from dials_truncfix.command_line.simulate_still_images import (
     write_true_intensities,
 )
 from dials_truncfix.io.staging import staging_folder
+from dials_truncfix.parallel import task_map
 from dials_truncfix.simulate.build import sample_intensities
-from dials_truncfix.simulate.stills import (
-    all_reflections,
-    simulate_stills,
-)
+from dials_truncfix.simulate.stills import all_reflections
 from dials_truncfix.simulate.stills_output import (
     save_stills_truth,
     stills_experiments,
     stills_reflections,
     stills_truth,
 )
+from dials_truncfix.simulate.tasks import simulate_crystals
 
 logger = logging.getLogger("dials.truncfix.simulate")
 
 _DEFAULT_D_MIN = 2.0
+#: Crystals that a process simulates in the time that it takes to start.
+WORTH_A_PROCESS = 500
 EXPERIMENTS, REFLECTIONS = "integrated.expt", "integrated.refl"
 _IN_BATCHES = (EXPERIMENTS, REFLECTIONS, TRUTH)
 
@@ -93,16 +95,16 @@ def _write_tables(params: Any) -> None:
     intensities, d_min = sample_intensities(make_sample(params), limit, params.seed)
     model = stills_model(params, d_min)
     sphere = all_reflections(intensities, d_min, model.mean_intensity)
-    stills = iter(
-        progress(
-            simulate_stills(sphere, model, params.seed),
-            desc="Simulating stills",
-            total=model.n_lattices,
-        )
-    )
     n_reflections = 0
-    description = plain_values(params)
-    with staging_folder(directory) as folder:
+    processes = workers(params).at_most(model.n_lattices // WORTH_A_PROCESS)
+    with staging_folder(directory) as folder, task_map(processes) as tasks:
+        stills = iter(
+            progress(
+                simulate_crystals(sphere, model, params.seed, tasks),
+                desc="Simulating stills",
+                total=model.n_lattices,
+            )
+        )
         for batch in batches:
             mine = list(islice(stills, len(batch.numbers)))
             refuse_empty(mine, batch.numbers.start)
@@ -113,7 +115,7 @@ def _write_tables(params: Any) -> None:
             n_reflections += len(table)
             experiments.as_file(str(folder / batch.names[EXPERIMENTS]))
             table.as_file(str(folder / batch.names[REFLECTIONS]))
-            truth = stills_truth(mine, description)
+            truth = stills_truth(mine, description(params))
             save_stills_truth(folder / batch.names[TRUTH], truth)
         # on the scale of the counts
         scaled = intensities.customized_copy(data=intensities.data() * sphere.scale)

@@ -65,7 +65,6 @@ from dials_truncfix.command_line.program import (
     in_one_sentence,
     keep_inputs,
     parse_arguments,
-    plain_values,
     single_imageset,
     start,
 )
@@ -74,20 +73,24 @@ from dials_truncfix.command_line.simulate_images import (
     ImageFiles,
     check_unclipped,
     image_files,
+    image_workers,
     noise_of_image,
     write_all,
     zeros_in,
 )
 from dials_truncfix.command_line.simulate_options import (
     counted_sweep,
+    description,
     simulated_sweep,
 )
 from dials_truncfix.command_line.simulate_phil import phil_scope
 from dials_truncfix.command_line.simulate_stills import write_stills
 from dials_truncfix.io.staging import staging_folder
+from dials_truncfix.parallel import TaskMap, task_map
 from dials_truncfix.simulate import output
 from dials_truncfix.simulate.from_images import CountedSweep
 from dials_truncfix.simulate.sweep import SimulatedSweep
+from dials_truncfix.simulate.tasks import record_sweep
 from dials_truncfix.simulate.truth import Truth, save_truth
 
 logger = logging.getLogger("dials.truncfix.simulate")
@@ -106,12 +109,14 @@ def _sequence(params: Any) -> Any:
 
 
 def _recordings(
-    sweep: SimulatedSweep | CountedSweep, zeros: list[float]
+    sweep: SimulatedSweep | CountedSweep, tasks: TaskMap, zeros: list[float]
 ) -> Iterator[Recording]:
-    for image in progress(range(sweep.n_images), desc="Recording images"):
-        for recording in sweep.frames(image):
-            zeros.append(zeros_in(recording))
-            yield recording
+    n_frames = sweep.n_images * sweep.camera.frames_per_image
+    for recording in progress(
+        record_sweep(sweep, tasks), desc="Recording images", total=n_frames
+    ):
+        zeros.append(zeros_in(recording))
+        yield recording
 
 
 def write_sweep(params: Any, sweep: SimulatedSweep | CountedSweep) -> None:
@@ -130,13 +135,14 @@ def write_sweep(params: Any, sweep: SimulatedSweep | CountedSweep) -> None:
     if unclipped:
         check_unclipped(sweep)
     zeros: list[float] = []
-    with staging_folder(directory) as folder:
+    processes = image_workers(params, sweep)
+    with staging_folder(directory) as folder, task_map(processes) as tasks:
         write_all(
             folder,
             files,
             params,
             sweep,
-            _recordings(sweep, zeros),
+            _recordings(sweep, tasks, zeros),
             unclipped=unclipped,
             high_tension_kv=params.beam.high_tension if simulated else 0,
         )
@@ -158,7 +164,7 @@ def _truth(params: Any, sweep: SimulatedSweep) -> Truth:
         adu_per_electron=sweep.camera.adu_per_electron,
         gain=sweep.camera.variance_slope,
         read_noise=noise_of_image(sweep.camera),
-        parameters=plain_values(params),
+        parameters=description(params),
     )
 
 

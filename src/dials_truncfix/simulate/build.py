@@ -22,13 +22,14 @@ from dials_truncfix.simulate.models import (
     random_orientation,
 )
 from dials_truncfix.simulate.prediction import predict
+from dials_truncfix.simulate.scene import SpotShape
 from dials_truncfix.simulate.stills import StillsModel, all_reflections
 from dials_truncfix.simulate.stills_images import SimulatedStills
 from dials_truncfix.simulate.structure_factors import (
     read_intensities,
     wilson_intensities,
 )
-from dials_truncfix.simulate.sweep import SimulatedSweep, SpotShape
+from dials_truncfix.simulate.sweep import SimulatedSweep
 
 
 @dataclass(frozen=True)

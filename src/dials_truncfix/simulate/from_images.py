@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +19,7 @@ from dials_truncfix.camera.integrating import FixedPattern
 from dials_truncfix.camera.recording import Recording
 from dials_truncfix.camera.streams import ELECTRONS, random_stream
 from dials_truncfix.simulate.background import Background
-from dials_truncfix.simulate.sweep import d_star_map
+from dials_truncfix.simulate.scene import d_star_map
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,11 @@ class CountedSweep:
             raise ValueError(f"counts cannot be multiplied by {self.multiply}")
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep {self.keep} is not within 0 to 1")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep the mask, for which all images have to be read, and no other arrays."""
+        state = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**state, "valid": self.valid}
 
     @property
     def n_images(self) -> int:
@@ -169,17 +173,15 @@ class CountedSweep:
         counts[~self.valid] = 0
         return counts
 
-    def frames(self, image: int) -> Iterator[Recording]:
-        """Record one image, which has one frame."""
-        yield self.record(image)
-
-    def record(self, image: int) -> Recording:
+    def record(self, image: int, frame: int = 0) -> Recording:
         """Record one image.
 
         Parameters
         ----------
         image : int
             Position in the sweep, from 0.
+        frame : int
+            0: an image has one frame.
 
         Returns
         -------

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +13,8 @@ from cctbx import sgtbx
 from dxtbx.imageset import ImageSetFactory
 from dxtbx.model import Crystal, Experiment, ExperimentList
 
-from dials_truncfix.camera.recording import Camera, Recording
-from dials_truncfix.simulate.background import Background, beam_stop_transmission
+from dials_truncfix.camera.recording import Recording
+from dials_truncfix.simulate.scene import Scene, add_spots
 from dials_truncfix.simulate.stills import (
     Pattern,
     Sphere,
@@ -24,33 +22,20 @@ from dials_truncfix.simulate.stills import (
     StillsModel,
     excite_still,
 )
-from dials_truncfix.simulate.sweep import SpotShape, add_spots, d_star_map
 
 FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class SimulatedStills:
+class SimulatedStills(Scene):
     """Stills of which any can be made alone, in any order.
 
     Attributes
     ----------
-    experiment : dxtbx.model.Experiment
-        Beam and detector of one panel.
     sphere : Sphere
         Reflections.
     model : StillsModel
         Crystals; its beam is that of the experiment.
-    camera : Camera
-        Response of the camera.
-    background : Background
-        Electrons between the spots.
-    spots : SpotShape
-        Shape of all spots.
-    beam_stop_radius, beam_stop_arm : float
-        Radius of the beam stop and width of its arm, pixels.
-    seed : int
-        Seed of all draws.
 
     Raises
     ------
@@ -58,15 +43,8 @@ class SimulatedStills:
         If the beams differ.
     """
 
-    experiment: Experiment
     sphere: Sphere
     model: StillsModel
-    camera: Camera
-    background: Background
-    spots: SpotShape
-    beam_stop_radius: float
-    beam_stop_arm: float
-    seed: int
 
     def __post_init__(self) -> None:
         """Refuse patterns of another beam."""
@@ -80,31 +58,6 @@ class SimulatedStills:
     def n_images(self) -> int:
         """Number of images."""
         return self.model.n_lattices
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Pixels (slow, fast)."""
-        nx, ny = self.experiment.detector[0].get_image_size()
-        return (ny, nx)
-
-    @cached_property
-    def pattern(self) -> Any:
-        """What all frames have in common, such as flat field and dark reference."""
-        return self.camera.fixed_pattern(self.shape, self.seed)
-
-    @cached_property
-    def transmission(self) -> FloatArray:
-        """Part of the electrons that pass the beam stop, shape (ny, nx)."""
-        panel = self.experiment.detector[0]
-        centre = panel.get_beam_centre_px(self.experiment.beam.get_s0())
-        return beam_stop_transmission(
-            self.shape, centre, self.beam_stop_radius, self.beam_stop_arm
-        )
-
-    @cached_property
-    def background_electrons(self) -> FloatArray:
-        """Expected background, e⁻ per pixel and image, shape (ny, nx)."""
-        return self.background.expected(d_star_map(self.experiment))
 
     def excite(self, image: int) -> Pattern:
         """Find what one crystal diffracts; images are counted from 0."""
@@ -124,17 +77,15 @@ class SimulatedStills:
         add_spots(result, x[ahead], y[ahead], electrons[ahead], self.spots)
         return result * self.transmission
 
-    def frames(self, image: int, pattern: Pattern) -> Iterator[Recording]:
-        """Record the pattern of one image, in the frames that its camera makes."""
+    def record(self, image: int, pattern: Pattern, frame: int = 0) -> Recording:
+        """Record the pattern of one image in one of the frames that its camera makes."""
         n_frames = self.camera.frames_per_image
-        expected = self.expected(pattern) / n_frames
-        for frame in range(n_frames):
-            number = image * n_frames + frame + 1
-            yield self.camera.expose(expected, self.pattern, self.seed, number)
-
-    def record(self, image: int, pattern: Pattern) -> Recording:
-        """Record the pattern of one image in its first frame."""
-        return next(self.frames(image, pattern))
+        return self.camera.expose(
+            self.expected(pattern) / n_frames,
+            self.pattern,
+            self.seed,
+            image * n_frames + frame + 1,
+        )
 
 
 def spot_positions(
