@@ -14,7 +14,12 @@ import pytest
 
 from dials.util import Sorry
 
-from dials_truncfix.command_line import truncfix
+from dials_truncfix.command_line import (
+    simulate_stills,
+    truncfix,
+    truncfix_postrefine,
+    truncfix_simulate,
+)
 from dials_truncfix.parallel import Workers, task_map
 from recordings import imported, record, true_frames
 
@@ -96,6 +101,29 @@ def test_dask_writes_the_same_bytes(recording, dask_cluster, tmp_path):
     )
     assert len(alone) == 12
     assert dask == alone
+
+
+@pytest.mark.slow
+def test_dask_simulates_and_refines_the_same_stills(
+    dask_cluster, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(simulate_stills, "WORTH_A_PROCESS", 1)
+    address, _ = dask_cluster
+    written = []
+    for name, arguments in (
+        ("alone", ["mp.nproc=1"]),
+        ("dask", ["mp.method=dask", f"mp.scheduler={address}"]),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        stills = ["source=stills", "stills.n_lattices=80", "d_min=3.5"]
+        truncfix_simulate.run([*stills, "output.directory=.", *arguments])
+        pair = ["integrated.expt", "integrated.refl"]
+        truncfix_postrefine.run([*pair, "output.html=None", *arguments])
+        names = ("truth.npz", *pair, "postrefined.expt", "postrefined.refl")
+        written.append([(folder / name).read_bytes() for name in names])
+    assert written[0] == written[1]
 
 
 @pytest.mark.slow

@@ -151,7 +151,7 @@ def input_pieces(params: Any, files: InputFiles, folder: Path) -> list[Piece]:
         polarisation_fraction=params.stream.polarisation_fraction,
     )
     for path in files.streams:
-        parts, n_incomplete = stream_pieces(path, options)
+        parts, n_incomplete = stream_pieces(path.absolute(), options)
         pieces += parts
         if n_incomplete:
             images = "1 image is" if n_incomplete == 1 else f"{n_incomplete} images are"

@@ -61,4 +61,8 @@ def pair_files(
         return None
     if not all(path.with_suffix("") in by_name for path in reflections):
         return None
-    return [FilePiece(path, by_name[path.with_suffix("")]) for path in reflections]
+    # workers elsewhere have other working folders
+    return [
+        FilePiece(path.absolute(), by_name[path.with_suffix("")].absolute())
+        for path in reflections
+    ]
