@@ -12,26 +12,44 @@ Positive pixels never change.
 It judges first whether the images are truncated at all, and stops with the reason
 when they are not: zeros of a counting detector are real. It also estimates the gain
 and pedestal that DIALS needs to weigh signed pixels, and writes them to the
-experiments. Run it after dials.import and before dials.find_spots.
+experiments. Run it after dials.import and before dials.find_spots, and go on with
+truncfix.expt in the place of imported.expt.
+
+It writes the corrected images, truncfix.expt, a record of all that was found
+(dials.truncfix.json), and a report with figures, dials.truncfix.html: read its warnings
+before you integrate. The images that were given are never changed. The exit status is 0
+when the work was done, 1 when the images were refused or something failed.
 
 Of several sweeps, in one file or in several, each is judged and corrected by itself
 and has a folder of its own, sweep_1, sweep_2, ...; truncfix.expt has the experiments of
 all. A sweep that fails does not stop the others: what failed is told in the end.
 
+All parameters with their help: dials.truncfix -c -e2 -a2
+
 Examples::
 
-  dials.truncfix imported.expt
+  # judge and correct; the images go to the folder corrected
+  dials.truncfix imported.expt output.directory=corrected
 
+  # several sweeps, each by itself
   dials.truncfix crystal_1.expt crystal_2.expt output.directory=corrected
 
+  # judge only
   dials.truncfix imported.expt mode=check
 
-  dials.truncfix imported.expt output.directory=corrected mp.nproc=4
+  # draw each zero at the brightness of its surroundings: least bias beside spots
+  dials.truncfix imported.expt assign=local
 
+  # unsigned images for XDS, MOSFLM and xia2, on an offset that the log tells
   dials.truncfix imported.expt output.format=smv output.template=xds_####.img
 
+  # no images, but a small file by which DIALS corrects them as it reads them
+  dials.truncfix imported.expt output.format=sidecar
+
+  # make some images again from their source, and compare
   dials.truncfix truncfix.expt mode=verify
 
+  # make the report again, without the images
   dials.truncfix dials.truncfix.json mode=report
 """
 

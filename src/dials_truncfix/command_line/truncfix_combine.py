@@ -13,14 +13,24 @@ They tell whether the replicates belong together: the same images, crystals that
 different draws. Reflections are matched by index, passage through the Ewald sphere and
 rotation angle.
 
+It writes combined.refl and combined.expt.
+
+All parameters with their help: dials.truncfix_combine -c -e2 -a2
+
 Examples::
 
+  # tables of five replicates, each in a folder with its integrated.expt
   dials.truncfix_combine replicate_*/integrated.refl
 
+  # experiments that lie elsewhere, in the same order
   dials.truncfix_combine integrated_1.refl integrated_2.refl integrated_3.refl \
       integrated_1.expt integrated_2.expt integrated_3.expt
 
+  # the larger variances of Rubin's rule
   dials.truncfix_combine replicate_*/integrated.refl variance=rubin
+
+  # and on
+  dials.scale combined.expt combined.refl
 """
 
 from __future__ import annotations

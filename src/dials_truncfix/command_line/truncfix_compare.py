@@ -14,17 +14,25 @@ better. With the truth.npz of dials.truncfix_simulate, or the structure (an MTZ 
 intensities or amplitudes, or coordinates in a PDB or mmCIF file), both are compared
 with the true intensities.
 
-Intensities are in ADU, whatever the gain that DIALS divided them by.
+Intensities are in ADU, whatever the gain that DIALS divided them by. Tables go to the
+log; all figures to dials.truncfix_compare.json and, with plots, to
+dials.truncfix_compare.html.
+
+All parameters with their help: dials.truncfix_compare -c -e2 -a2
 
 Examples::
 
+  # before first, after second; integrated.expt lies beside each
   dials.truncfix_compare recorded/integrated.refl corrected/integrated.refl
 
+  # a simulated sweep against its truth
   dials.truncfix_compare recorded/integrated.refl corrected/integrated.refl \
       simulated/truth.npz
 
+  # profile-fitted intensities against those of a structure
   dials.truncfix_compare a.refl b.refl a.expt b.expt model.mtz intensity=profile
 
+  # scaled intensities
   dials.truncfix_compare recorded/scaled.refl corrected/scaled.refl intensity=scale
 """
 

@@ -7,13 +7,18 @@ and the frames are turned to the orientation of SerialEM's other images: the wor
 the frames names, beside them or one folder above, or those given. dials.import does the
 same to raw frames as it reads them; this program is for those who want files.
 
+All parameters with their help: dials.truncfix_normalize -c -e2 -a2
+
 Examples::
 
+  # with the files that the title names
   dials.truncfix_normalize frames.tif
 
+  # with others, at the scale of a K3
   dials.truncfix_normalize frames.mrc gain_reference=CountRef.dm4 defects=defects.txt \
       scale=32 output.frames=normalized.tif
 
+  # several files, electrons as floating point numbers
   dials.truncfix_normalize frames_*.tif type=float scale=1
 """
 

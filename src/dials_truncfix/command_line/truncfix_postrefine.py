@@ -11,22 +11,34 @@ of a reference. Without a reference file this is the mean of the other lattices,
 Narrow rotations, up to 5 degrees of each crystal, are refined in the same way: there it is the
 reflections at their ends that are partial.
 
-What comes out are the intensities of full reflections on one scale, merged and unmerged, and
-a record that says of every lattice whether it was accepted, and if not, why, and a page of
-figures made from it.
+It writes the intensities of full reflections on one scale, merged (merged.mtz) and unmerged
+(postrefined.expt, postrefined.refl), a record that says of every lattice whether it was
+accepted, and if not, why (dials.truncfix_postrefine.json), and a page of figures made from it
+(dials.truncfix_postrefine.html).
+
+All parameters with their help: dials.truncfix_postrefine -c -e2 -a2
 
 Examples::
 
+  # against the mean of the other lattices, in cycles
   dials.truncfix_postrefine integrated.expt integrated.refl
 
+  # what dials.stills_process or dials.ssx_integrate left in several files
+  dials.truncfix_postrefine idx-*_integrated.expt idx-*_integrated.refl
+
+  # against known intensities, or a structure
   dials.truncfix_postrefine integrated.expt integrated.refl reference.file=model.mtz
 
+  # with a model of partiality that is known, and to a resolution
   dials.truncfix_postrefine integrated.expt integrated.refl model=gaussian d_min=1.8
 
+  # a stream of CrystFEL, which does not say the symmetry
   dials.truncfix_postrefine indexed.stream stream.space_group="C 2 2 21"
 
+  # merge again, by DIALS
   dials.merge postrefined.expt postrefined.refl
 
+  # make the page of figures again
   dials.truncfix_postrefine dials.truncfix_postrefine.json mode=report
 """
 

@@ -25,22 +25,32 @@ radiation damage; all spots have one shape.
 
 The program prints the commands of DIALS that take what it wrote.
 
+All parameters with their help: dials.truncfix_simulate -c -e2 -a2
+
 Examples::
 
+  # a sweep of 40 images, as a TVIPS recording
   dials.truncfix_simulate output.directory=simulated
 
+  # another and longer one, with the images before truncation beside it
   dials.truncfix_simulate seed=2 scan.n_images=60 output.unclipped=True
 
+  # of a structure, at two thirds of the default dose
   dials.truncfix_simulate structure_factors.file=model.pdb dose.mean_intensity=100
 
+  # images of 2048 x 2048 pixels, in parts of ten
   dials.truncfix_simulate camera.binning=2 output.frames_per_part=10
 
+  # a K2 that counts
   dials.truncfix_simulate phil/simulate_k2_counting.phil scan.n_images=60
 
+  # what the F416 would have made of images of a counting detector
   dials.truncfix_simulate source=images imported.expt images.uniform=0.3
 
+  # stills as integrated reflections
   dials.truncfix_simulate source=stills stills.orientation_error=0.1 d_min=2.5
 
+  # stills as images
   dials.truncfix_simulate source=stills stills.output=images stills.n_lattices=40
 """
 

@@ -12,10 +12,13 @@ corrects the images and ends with the xia2 command to run.
 
 Examples::
 
+  # the distance by calibration, as the recording does not know it
   xia2.truncfix image=movie_000.tvips geometry.detector.distance=2200
 
+  # without the programs of CCP4
   xia2.truncfix image=movie_000.tvips truncfix.assign=local small_molecule=true
 
+  # corrected images in a folder of their own; a resolution limit for xia2
   xia2.truncfix image=movie_000.tvips truncfix.output.directory=corrected d_min=0.9
 """
 
@@ -210,7 +213,7 @@ def run(args: Sequence[str] | None = None) -> None:
     if not given or {"-h", "--help"} & set(given):
         sys.stdout.write(
             "usage: xia2.truncfix image=movie_000.tvips [geometry...] [truncfix...] "
-            f"[arguments of xia2]\n{__doc__}"
+            f"[arguments of xia2]\n{(__doc__ or '').replace('::', ':')}"
         )
         return
     arguments = sort_arguments(given)
