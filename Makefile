@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 10
 # Commands that our commands start have to be those of the same environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help environment demo test test-newest check bench docs lint clean
+.PHONY: help environment demo test test-newest check bench docs tutorials lint clean
 
 help:
 	@echo "make demo         simulate a truncated sweep, repair it, compare with the truth"
@@ -18,6 +18,7 @@ help:
 	@echo "make check        run lint, all tests, the slow ones too, and the fuzzer"
 	@echo "make bench        time the program against its peers"
 	@echo "make docs         build the documentation: docs/_build/html/index.html"
+	@echo "make tutorials    run the commands of the tutorials; renew their output and pictures"
 	@echo "make lint         ruff check, ruff format --check, mypy"
 	@echo "make environment  only make the environment, .venv"
 	@echo "make clean        remove what the other targets made, except .venv and .newest"
@@ -45,6 +46,9 @@ bench: environment
 docs:
 	@$(ENVIRONMENT) docs
 	$(PYTHON) -m sphinx -W --keep-going -b html docs docs/_build/html
+
+tutorials: environment
+	$(PYTHON) docs/run_tutorials.py
 
 lint:
 	@$(ENVIRONMENT) lint

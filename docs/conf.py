@@ -16,7 +16,19 @@ release = re.search(
 version = release
 
 sys.path.insert(0, str(Path(__file__).parent / "extensions"))
-extensions = ["sphinx.ext.mathjax", "dials_command"]
+# the second brings MathJax along, so that formulas need no network
+extensions = [
+    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
+    "dials_command",
+    "excerpts",
+]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
-html_theme_options = {"description": "Repair of truncated electron diffraction images"}
+html_theme_options = {
+    "description": "Repair of truncated electron diffraction images",
+    "page_width": "1080px",
+}
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
+html_show_copyright = False
