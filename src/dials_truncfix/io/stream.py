@@ -14,107 +14,32 @@ https://doi.org/10.1107/S0021889812002312
 from __future__ import annotations
 
 import itertools
-import math
-import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from dials_truncfix.io.crystfel_geometry import StreamPanel, parse_panels
+from dials_truncfix.io.stream_crystal import (
+    CrystalText,
+    ReflectionText,
+    StreamCrystal,
+    make_crystal,
+    read_numbers,
+)
 
-FloatArray = npt.NDArray[np.float64]
 T = TypeVar("T")
 
-#: h c, eV Å. CrystFEL states wavelengths as energies of photons, for electrons too.
-EV_ANGSTROM = 12398.419843320026
 _MAGIC = "CrystFEL stream format "
-#: Numbers in a line of a reflection, by the version; a name of the panel follows in 2.3.
-_N_NUMBERS = 9
 _VERSIONS = ("2.2", "2.3")
 _GEOMETRY = ("----- Begin geometry file -----", "----- End geometry file -----")
 _CHUNK = ("----- Begin chunk -----", "----- End chunk -----")
 _CRYSTAL = ("--- Begin crystal", "--- End crystal")
 _REFLECTIONS = ("Reflections measured after indexing", "End of reflections")
-_AXES = ("astar", "bstar", "cstar")
 #: How lines begin that part a stream.
 _MARKS = ("---", _REFLECTIONS[0], _MAGIC)
-# Miller indices are kept in 32 bits.
-_LARGEST_INDEX = 2**31
 #: More text than any line of a stream; a file without line ends is none.
 _LONGEST_LINE = 1 << 16
-
-
-@dataclass(frozen=True)
-class StreamCrystal:
-    """One crystal of a stream.
-
-    Attributes
-    ----------
-    image, event : str
-        File of the image, and which of its images, empty if it holds one.
-    number : int
-        Which crystal of the image, from 0.
-    wavelength : float
-        Å.
-    camera_length : float
-        Mean distance of the panels along the beam, mm; NaN if it is not stated.
-    setting : ndarray, shape (3, 3)
-        A, reciprocal axes as columns, Å⁻¹.
-    lattice_type, centering, unique_axis : str
-        Such as orthorhombic, C, and ``?`` for none.
-    profile_radius : float
-        CrystFEL's estimate of the radius of reciprocal lattice points, Å⁻¹; NaN if it is
-        not stated.
-    miller_index : ndarray, shape (n, 3), int32
-        h, k, l.
-    intensity, sigma, peak, background : ndarray, shape (n,)
-        As integrated, ADU: intensity and its standard deviation, highest pixel, mean
-        background of a pixel.
-    fast, slow : ndarray, shape (n,)
-        Predicted position in the data block, pixels.
-    panel : ndarray, shape (n,), int
-        Position among the panels of the stream; -1 for none.
-    """
-
-    image: str
-    event: str
-    number: int
-    wavelength: float
-    camera_length: float
-    setting: FloatArray
-    lattice_type: str
-    centering: str
-    unique_axis: str
-    profile_radius: float
-    miller_index: npt.NDArray[np.int32]
-    intensity: FloatArray
-    sigma: FloatArray
-    peak: FloatArray
-    background: FloatArray
-    fast: FloatArray
-    slow: FloatArray
-    panel: npt.NDArray[np.int64]
-
-
-@dataclass
-class _Table:
-    """Numbers of a list of reflections, one row for each, and their panels."""
-
-    numbers: FloatArray
-    panels: list[str]
-
-
-@dataclass
-class _Crystal:
-    """A crystal as it stands in the file, and where it begins."""
-
-    line: int
-    values: dict[str, str] = field(default_factory=dict)
-    table: _Table | None = None
 
 
 class _Lines:
@@ -336,8 +261,8 @@ class StreamFile:
     def _read_chunk(self, lines: _Lines) -> list[StreamCrystal] | None:
         """Read the crystals of an image; None if its end is missing."""
         values: dict[str, str] = {}
-        found: list[_Crystal] = []
-        current: _Crystal | None = None
+        found: list[CrystalText] = []
+        current: CrystalText | None = None
         for line in lines:
             if line == _CHUNK[1]:
                 return [self._crystal(values, each, i) for i, each in enumerate(found)]
@@ -345,7 +270,7 @@ class StreamFile:
                 lines.put_back(line)
                 return None
             if line == _CRYSTAL[0]:
-                current = _Crystal(lines.number)
+                current = CrystalText(lines.number)
                 found.append(current)
             elif line == _CRYSTAL[1]:
                 current = None
@@ -362,7 +287,7 @@ class StreamFile:
                     target.setdefault(name.strip(), value.strip())
         return None
 
-    def _read_reflections(self, lines: _Lines) -> _Table | None:
+    def _read_reflections(self, lines: _Lines) -> ReflectionText | None:
         """Read a list of reflections; None if its end is missing."""
         rows = []
         for line in lines:
@@ -383,97 +308,17 @@ class StreamFile:
             parts = [row.rsplit(None, 1) or [""] for row in rows]
             rows = [part[0] for part in parts]
             panels = [part[-1] for part in parts]
-        return _Table(_numbers(rows, self.path, first + 1), panels)
+        return ReflectionText(read_numbers(rows, self.path, first + 1), panels)
 
     def _crystal(
-        self, values: dict[str, str], found: _Crystal, number: int
+        self, values: dict[str, str], found: CrystalText, number: int
     ) -> StreamCrystal:
         try:
-            energy = _first_number(values["photon_energy_eV"])
-            axes = [[float(x) for x in found.values[n].split()[:3]] for n in _AXES]
-            setting = 0.1 * np.array(axes).T
-            length = _first_number(values.get("average_camera_length", "nan"))
-            radius = _first_number(found.values.get("profile_radius", "nan"))
-        except KeyError as error:
-            raise self._failure(
-                found.line, f"a crystal without {error.args[0]}"
-            ) from None
-        except (ValueError, IndexError) as error:
-            raise self._failure(
-                found.line, f"a crystal that is not understood ({error})"
-            ) from None
-        if setting.shape != (3, 3) or not np.linalg.det(setting) > 0:
-            raise self._failure(
-                found.line, "the reciprocal axes span no right-handed cell"
-            )
-        if not 0 < energy < math.inf:
-            raise self._failure(found.line, f"a photon energy of {energy:g} eV")
-        table = found.table or _Table(np.empty((0, _N_NUMBERS)), [])
-        data = table.numbers
-        if not (np.abs(data[:, :3]) < _LARGEST_INDEX).all():
-            raise self._failure(found.line, "a crystal with impossible indices")
-        words = found.values
-        return StreamCrystal(
-            image=values.get("Image filename", ""),
-            event=values.get("Event", ""),
-            number=number,
-            wavelength=EV_ANGSTROM / energy,
-            camera_length=1e3 * length,
-            setting=setting,
-            lattice_type=words.get("lattice_type", "triclinic"),
-            centering=words.get("centering", "P"),
-            unique_axis=words.get("unique_axis", "?"),
-            profile_radius=0.1 * radius,
-            miller_index=data[:, :3].astype(np.int32),
-            intensity=data[:, 3],
-            sigma=data[:, 4],
-            peak=data[:, 5],
-            background=data[:, 6],
-            fast=data[:, 7],
-            slow=data[:, 8],
-            panel=self._panel_numbers(table),
-        )
-
-    def _panel_numbers(self, table: _Table) -> npt.NDArray[np.int64]:
-        if table.panels:
-            known = {panel.name: i for i, panel in enumerate(self.panels)}
-            return np.array([known.get(name, -1) for name in table.panels], np.int64)
-        result = np.full(len(table.numbers), -1)
-        for i, panel in enumerate(self.panels):
-            x = table.numbers[:, 7] - panel.first[0]
-            y = table.numbers[:, 8] - panel.first[1]
-            on = (x >= 0) & (x <= panel.size[0]) & (y >= 0) & (y <= panel.size[1])
-            result[on & (result < 0)] = i
-        return result
+            return make_crystal(values, found, number, self.panels)
+        except ValueError as error:
+            raise self._failure(found.line, str(error)) from None
 
 
 def _begins_anew(line: str) -> bool:
     """Whether an image, or another stream, begins."""
     return line == _CHUNK[0] or line.startswith(_MAGIC)
-
-
-def _first_number(text: str) -> float:
-    return float(text.split()[0])
-
-
-def _numbers(rows: list[str], path: Path, first_line: int) -> FloatArray:
-    """Read numbers quickly, and find the line that holds something else if any does."""
-    if not rows:
-        return np.empty((0, _N_NUMBERS))
-    with warnings.catch_warnings():
-        # older numpy warns of what newer numpy refuses
-        warnings.simplefilter("error", DeprecationWarning)
-        try:
-            flat = np.fromstring("\n".join(rows), sep=" ")
-        except (DeprecationWarning, ValueError):
-            flat = np.empty(0)
-    if len(flat) == _N_NUMBERS * len(rows):
-        return flat.reshape(-1, _N_NUMBERS)
-    for number, row in enumerate(rows, first_line):
-        try:
-            if len([float(word) for word in row.split()]) == _N_NUMBERS:
-                continue
-        except ValueError:
-            pass
-        raise ValueError(f"{path}, line {number}: not a reflection of this version")
-    raise ValueError(f"{path}, line {first_line}: reflections that are not understood")

@@ -16,6 +16,7 @@ from dials_truncfix.report.convergence_figures import (
     model_figure,
     model_table,
 )
+from dials_truncfix.report.correlation_figures import correlation_figures
 from dials_truncfix.report.page import (
     Content,
     FigureGrid,
@@ -25,7 +26,6 @@ from dials_truncfix.report.page import (
     render_page,
 )
 from dials_truncfix.report.parameter_figures import (
-    correlation_figures,
     correlation_histogram,
     outlier_table,
     parameter_grid,

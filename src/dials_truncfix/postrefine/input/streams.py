@@ -25,7 +25,8 @@ from dxtbx.model import (
 from dials_truncfix import compat
 from dials_truncfix.compare.files import Integrated
 from dials_truncfix.io.crystfel_geometry import StreamPanel
-from dials_truncfix.io.stream import StreamCrystal, StreamFile, StreamPart
+from dials_truncfix.io.stream import StreamFile, StreamPart
+from dials_truncfix.io.stream_crystal import StreamCrystal
 from dials_truncfix.postrefine.input.stream_symmetry import (
     find_space_group,
     has_symmetry,
