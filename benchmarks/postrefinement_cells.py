@@ -28,11 +28,8 @@ from dials_truncfix.postrefine.lattice.lattices import Lattices
 from dials_truncfix.postrefine.lattice.options import RefinementOptions
 from dials_truncfix.postrefine.lattice.refine import refine_lattices
 from dials_truncfix.postrefine.lattice.target import N_PARAMETERS
-from dials_truncfix.simulate.stills import (
-    StillsModel,
-    all_reflections,
-    simulate_stills,
-)
+from dials_truncfix.simulate.sphere import all_reflections
+from dials_truncfix.simulate.stills import StillsModel, simulate_stills
 from dials_truncfix.simulate.structure_factors import wilson_intensities
 
 #: What is asked of the share of lattices that are indexed right, %.

@@ -16,12 +16,8 @@ from dials_truncfix.postrefine.lattice.assemble import reciprocal_points
 from dials_truncfix.postrefine.lattice.lattices import Lattices
 from dials_truncfix.postrefine.lattice.partiality import Model
 from dials_truncfix.postrefine.lattice.target import THETA_X, THETA_Y
-from dials_truncfix.simulate.stills import (
-    Still,
-    StillsModel,
-    all_reflections,
-    simulate_stills,
-)
+from dials_truncfix.simulate.sphere import all_reflections
+from dials_truncfix.simulate.stills import Still, StillsModel, simulate_stills
 from dials_truncfix.simulate.structure_factors import wilson_intensities
 
 SYMMETRY = crystal.symmetry(

@@ -15,12 +15,8 @@ from dials_truncfix.postrefine.input.observations import Observations
 from dials_truncfix.postrefine.lattice.assemble import reciprocal_points
 from dials_truncfix.postrefine.lattice.cell import cell_freedom
 from dials_truncfix.postrefine.lattice.lattices import Lattices
-from dials_truncfix.simulate.stills import (
-    Sphere,
-    StillsModel,
-    all_reflections,
-    simulate_stills,
-)
+from dials_truncfix.simulate.sphere import Sphere, all_reflections
+from dials_truncfix.simulate.stills import StillsModel, simulate_stills
 from dials_truncfix.simulate.structure_factors import wilson_intensities
 
 XRAYS, ELECTRONS = 1.3, 0.0251

@@ -28,7 +28,7 @@ from dials_truncfix.command_line.simulate_still_images import (
 from dials_truncfix.io.staging import staging_folder
 from dials_truncfix.parallel import task_map
 from dials_truncfix.simulate.build import sample_intensities
-from dials_truncfix.simulate.stills import all_reflections
+from dials_truncfix.simulate.sphere import all_reflections
 from dials_truncfix.simulate.stills_output import (
     save_stills_truth,
     stills_experiments,

@@ -23,7 +23,8 @@ from dials_truncfix.simulate.models import (
 )
 from dials_truncfix.simulate.prediction import predict
 from dials_truncfix.simulate.scene import SpotShape
-from dials_truncfix.simulate.stills import StillsModel, all_reflections
+from dials_truncfix.simulate.sphere import all_reflections
+from dials_truncfix.simulate.stills import StillsModel
 from dials_truncfix.simulate.stills_images import SimulatedStills
 from dials_truncfix.simulate.structure_factors import (
     read_intensities,

@@ -15,13 +15,8 @@ from dxtbx.model import Crystal, Experiment, ExperimentList
 
 from dials_truncfix.camera.recording import Recording
 from dials_truncfix.simulate.scene import Scene, add_spots
-from dials_truncfix.simulate.stills import (
-    Pattern,
-    Sphere,
-    Still,
-    StillsModel,
-    excite_still,
-)
+from dials_truncfix.simulate.sphere import Sphere
+from dials_truncfix.simulate.stills import Pattern, Still, StillsModel, excite_still
 
 FloatArray = npt.NDArray[np.float64]
 

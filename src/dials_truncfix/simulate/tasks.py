@@ -15,7 +15,8 @@ from typing import Any
 from dials_truncfix.camera.recording import Recording
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.simulate.from_images import CountedSweep
-from dials_truncfix.simulate.stills import Sphere, Still, StillsModel, simulate_still
+from dials_truncfix.simulate.sphere import Sphere
+from dials_truncfix.simulate.stills import Still, StillsModel, simulate_still
 from dials_truncfix.simulate.stills_images import SimulatedStills
 from dials_truncfix.simulate.sweep import SimulatedSweep
 

@@ -11,7 +11,8 @@ from dials_truncfix.compare.merging import group_equivalents
 from dials_truncfix.postrefine.indexing.ambiguity import agreements, reindexings, sample
 from dials_truncfix.postrefine.indexing.reindexing import all_preferences, preferences
 from dials_truncfix.postrefine.input.observations import Observations
-from dials_truncfix.simulate.stills import all_reflections, simulate_stills
+from dials_truncfix.simulate.sphere import all_reflections
+from dials_truncfix.simulate.stills import simulate_stills
 from dials_truncfix.simulate.structure_factors import wilson_intensities
 from simulated_lattices import stills_model
 

@@ -10,7 +10,8 @@ from cctbx import crystal
 from dials_truncfix.postrefine.lattice.lattices import join
 from dials_truncfix.postrefine.lattice.partiality import Model
 from dials_truncfix.postrefine.lattice.target import LOG_G, LOG_RS, B, calculate
-from dials_truncfix.simulate.stills import all_reflections, simulate_stills
+from dials_truncfix.simulate.sphere import all_reflections
+from dials_truncfix.simulate.stills import simulate_stills
 from dials_truncfix.simulate.structure_factors import wilson_intensities
 from simulated_lattices import (
     ELECTRONS,
