@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from browser import look_at
+from dials_truncfix.calibrate.pairs.magnification_pair import measure_magnification
+from dials_truncfix.calibrate.pairs.recorded_shifts import RecordedShifts
+from dials_truncfix.calibrate.pairs.shift_series import calibrate_shifts
+from dials_truncfix.report.magnification_page import magnification_page
 from dials_truncfix.report.page import Figure, Section, render_page
 from dials_truncfix.report.palette import BLUE
+from dials_truncfix.report.shifts_page import shifts_page
+from dials_truncfix.simulate.specimen import specimen_electrons
+from specimen_images import specimen
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
@@ -62,6 +70,30 @@ def test_a_report_of_postrefinement(postrefined, tmp_path, width):
     seen = look_at(postrefined / "dials.truncfix_postrefine.html", width, tmp_path)
     require_readable(seen, 23)
     assert "lattices accepted" in seen.found["text"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_calibrations_by_pairs_of_images(tmp_path, width):
+    particles, rng = specimen(1, 256), np.random.default_rng(1)
+    images = [
+        rng.poisson(specimen_electrons(particles, (256, 256), 40.0, shift=shift))
+        for shift in ((0, 0), (30, 2), (-3, 28), (0, 0))
+    ]
+    images = [image.astype(float) for image in images]
+    names = ["one.mrc", "two.mrc", "three.mrc", "four.mrc"]
+    pair = measure_magnification(images[0], images[1], (names[0], names[1]))
+    shifts = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    series = calibrate_shifts(
+        images, names, RecordedShifts(shifts, None, None, None, ""), "stage"
+    )
+    page = tmp_path / "page.html"
+    page.write_text(magnification_page(pair, images[0], images[1]))
+    require_readable(look_at(page, width, tmp_path), 2)
+    page.write_text(shifts_page(series, images))
+    seen = look_at(page, width, tmp_path)
+    require_readable(seen, 4)
+    assert "1 µm of stage moves the image" in seen.found["text"]
 
 
 @pytest.mark.slow

@@ -6,12 +6,14 @@ import libtbx.phil
 
 phil_scope = libtbx.phil.parse(
     """
-mode = *rings spots pixel_size
+mode = *rings spots pixel_size pair
   .type = choice
   .help = "rings: camera length, beam centre and ellipticity from the rings of a"
           "polycrystalline standard. spots: anisotropic magnification from the indexed"
           "reflections of one or many crystals. pixel_size: size of a pixel on the"
-          "specimen, from an image of a grating, of catalase or of grid bars."
+          "specimen, from an image of a grating, of catalase or of grid bars. pair:"
+          "magnification and rotation between two images of one specimen, or the"
+          "displacement of a series of images by image shift or stage."
 
 rings
   .help = "For mode=rings. Give images of one recording, or experiments that refer to"
@@ -84,6 +86,52 @@ pixel_size
   image = 1
     .type = int(value_min=1)
     .help = "Which image of the file, from 1."
+}
+
+pair
+  .help = "For mode=pair. Give images of one size that show the same piece of the"
+          "specimen: MRC, TIFF or what dials.import reads."
+{
+  measure = *magnification image_shift stage
+    .type = choice
+    .help = "magnification: of the second of two images against the first, and rotation."
+            "image_shift, stage: displacement of the image by a recorded shift, from three"
+            "images or more. Instead of images the .mdoc file of an aligned montage will"
+            "do."
+  mdoc = None
+    .type = path
+    .help = "SerialEM's file with the shifts of the series. None: the one beside the"
+            "first image."
+  shifts = None
+    .type = path
+    .help = "Instead, a table of the shifts with columns x and y in µm, and minutes where"
+            "times are known; one row for each image."
+  shift = None
+    .type = floats(size_min=2)
+    .help = "Instead, x and y of the shift of each image in turn, µm."
+  compare_with = *first previous
+    .type = choice
+    .help = "Whether images of a series overlap with the first, or with the one before."
+  pixel_size = None
+    .type = float(value_min=1e-6)
+    .help = "On the specimen, nm, instead of that of the .mdoc file: then displacements"
+            "are compared with the shifts."
+  largest_shift = 0.85
+    .type = float(value_min=0.01, value_max=0.85)
+    .help = "Largest shift between two images, as a part of their sides. Where a specimen"
+            "repeats itself, less than a repeat."
+  magnification = 1
+    .type = float(value_min=0.05, value_max=20)
+    .help = "About the magnification of the second image over that of the first."
+  magnification_range = 0.25
+    .type = float(value_min=0, value_max=1)
+    .help = "By which part this may be wrong."
+  rotation = 0
+    .type = float(value_min=-360, value_max=360)
+    .help = "About the rotation of the second image from fast towards slow, degrees."
+  rotation_range = 15
+    .type = float(value_min=0, value_max=180)
+    .help = "By how much this may be wrong, degrees."
 }
 
 output {

@@ -19,6 +19,11 @@ maps, and the reflections at positions without distortion for dials.refine.
 mode=pixel_size measures the size of a pixel on the specimen along two axes, and their
 angle, from an image of a cross grating, a catalase crystal or grid bars.
 
+mode=pair compares images of one specimen: magnification and rotation of one against the
+other, as between two magnifications or at high defocus; or, by pair.measure=image_shift or
+pair.measure=stage, the displacement of a series of images by shifts that SerialEM recorded
+in its .mdoc file, or that are given.
+
 Examples::
 
   dials.truncfix_calibrate mode=rings aluminium.img rings.standard=aluminium
@@ -33,6 +38,10 @@ Examples::
       spots.group_by=file spots.unit_cell=79.1,79.1,37.9,90,90,90
 
   dials.truncfix_calibrate mode=pixel_size grating.mrc pixel_size.lines_per_mm=2160
+
+  dials.truncfix_calibrate mode=pair near_focus.mrc defocused.mrc
+
+  dials.truncfix_calibrate mode=pair series.mrc pair.measure=image_shift
 """
 
 from __future__ import annotations
@@ -44,6 +53,7 @@ from typing import Any
 from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.command_line.calibrate_pair import pair
 from dials_truncfix.command_line.calibrate_phil import phil_scope
 from dials_truncfix.command_line.calibrate_pixel_size import pixel_size
 from dials_truncfix.command_line.calibrate_rings import rings
@@ -55,7 +65,12 @@ from dials_truncfix.command_line.program import (
     start,
 )
 
-_MODES = {"rings": rings, "spots": spots, "pixel_size": pixel_size}
+_MODES = {
+    "rings": rings,
+    "spots": spots,
+    "pixel_size": pixel_size,
+    "pair": pair,
+}
 
 
 @show_mail_handle_errors()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.calibrate.pairs.correlation import averaged
 from dials_truncfix.calibrate.pixel_size.autocorrelation import autocorrelation
 from dials_truncfix.calibrate.pixel_size.pixel_size import PixelSize
 from dials_truncfix.calibrate.pixel_size.pixel_size_words import (
@@ -24,12 +23,16 @@ from dials_truncfix.report.page import (
     render_page,
 )
 from dials_truncfix.report.palette import BLUE, VERMILLION
+from dials_truncfix.report.specimen_pictures import (
+    averaging_step,
+    grey_heatmap,
+    picture_axes,
+)
 
 Array = npt.NDArray[np.float64]
 
 #: Repeats of the lattice that are shown to either side.
 _REPEATS = 4.5
-_PICTURE_PIXELS = 240
 
 
 def pixel_size_page(result: PixelSize, image: Array) -> str:
@@ -63,55 +66,19 @@ def pixel_size_page(result: PixelSize, image: Array) -> str:
     )
 
 
-def _heatmap(values: Array, start: float, step: int) -> dict[str, Any]:
-    low, high = np.percentile(values, [2.0, 99.0])
-    return {
-        "type": "heatmap",
-        "z": np.round((values - low) / max(high - low, 1e-12), 3),
-        "x0": start,
-        "dx": step,
-        "y0": start,
-        "dy": step,
-        "zmin": 0,
-        "zmax": 1,
-        "colorscale": [[0.0, "#FFFFFF"], [1.0, "#000000"]],
-        "showscale": False,
-        "hoverinfo": "skip",
-    }
-
-
-def _square(name: str, low: float, high: float) -> dict[str, Any]:
-    return {
-        "xaxis": {
-            "title": {"text": f"fast{name} (px)"},
-            "range": [low, high],
-            "constrain": "domain",
-            "showgrid": False,
-        },
-        "yaxis": {
-            "title": {"text": f"slow{name} (px)"},
-            "range": [high, low],
-            "scaleanchor": "x",
-            "constrain": "domain",
-            "showgrid": False,
-        },
-        "showlegend": False,
-    }
-
-
 def _image(image: Array, reach: int) -> Figure:
     half = min(reach, min(image.shape) // 2)
     middle = [n // 2 for n in image.shape]
     piece = image[
         middle[0] - half : middle[0] + half, middle[1] - half : middle[1] + half
     ]
-    step = max(1, int(np.ceil(len(piece) / _PICTURE_PIXELS)))
-    n = len(piece) // step
-    small = piece[: n * step, : n * step].reshape(n, step, n, step).mean(axis=(1, 3))
+    step = averaging_step(piece.shape)
+    small = averaged(piece, step)
+    end = step * len(small)
     return Figure(
         {
-            "data": [_heatmap(small, step / 2, step)],
-            "layout": _square("", 0, n * step),
+            "data": [grey_heatmap(small, step / 2, step)],
+            "layout": picture_axes((0, end), (0, end)),
         },
         description="A piece from the middle of the image.",
         title="The middle of the image",
@@ -126,7 +93,7 @@ def _correlation(result: PixelSize, image: Array, reach: int) -> Figure:
     piece = values[
         middle[0] - half : middle[0] + half + 1, middle[1] - half : middle[1] + half + 1
     ]
-    step = max(1, int(np.ceil(len(piece) / _PICTURE_PIXELS)))
+    step = averaging_step(piece.shape)
     # without the middle, which outshines all
     piece = np.minimum(piece, np.partition(piece.ravel(), -9)[-9])[::step, ::step]
     peaks = result.lattice.peaks
@@ -149,7 +116,7 @@ def _correlation(result: PixelSize, image: Array, reach: int) -> Figure:
     return Figure(
         {
             "data": [
-                _heatmap(piece, -half, step),
+                grey_heatmap(piece, -half, step),
                 {
                     "type": "scatter",
                     "mode": "markers",
@@ -165,7 +132,7 @@ def _correlation(result: PixelSize, image: Array, reach: int) -> Figure:
                 },
                 *axes,
             ],
-            "layout": _square(" lag", -half, half),
+            "layout": picture_axes((-half, half), (-half, half), " lag"),
         },
         description=f"Autocorrelation with {result.lattice.n_peaks} pairs of peaks on a "
         "lattice, and its two axes.",

@@ -42,9 +42,32 @@ def read_specimen_image(path: Path, number: int = 1) -> Array:
     OSError
         If the file is not there.
     """
-    is_mrc = path.suffix.lower() in MRC_SUFFIXES
-    stack = MRCStack.open(path) if is_mrc else TIFFStack.open(path)
+    stack = _open(path)
     if not 1 <= number <= stack.n_frames:
         raise ValueError(f"{path}: there is no image {number} among {stack.n_frames}")
-    image = np.asarray(stack.read_frame(number - 1), float)
-    return image[::-1].copy() if is_mrc else image
+    return _displayed(stack, number - 1)
+
+
+def read_specimen_images(path: Path) -> list[Array]:
+    """Read all images of an MRC or TIFF file, as `read_specimen_image` does one.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read.
+    OSError
+        If the file is not there.
+    """
+    stack = _open(path)
+    return [_displayed(stack, k) for k in range(stack.n_frames)]
+
+
+def _open(path: Path) -> MRCStack | TIFFStack:
+    if path.suffix.lower() in MRC_SUFFIXES:
+        return MRCStack.open(path)
+    return TIFFStack.open(path)
+
+
+def _displayed(stack: MRCStack | TIFFStack, index: int) -> Array:
+    image = np.asarray(stack.read_frame(index), float)
+    return image[::-1].copy() if isinstance(stack, MRCStack) else image

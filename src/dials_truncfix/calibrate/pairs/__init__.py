@@ -1,0 +1,1 @@
+"""How images of one specimen are shifted, magnified and turned against each other."""
