@@ -16,7 +16,7 @@ from dxtbx.model.experiment_list import ExperimentList
 
 from dials_truncfix.correction.regions.beam_stop import shadowed_tiles
 from dials_truncfix.io import byte_offset, cbf
-from dials_truncfix.sweep.correct import drawn_pixels, image_law
+from dials_truncfix.sweep.correct import drawn_runs, image_law
 from dials_truncfix.sweep.measure import fit_each, measure_frame
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.work import SweepWork
@@ -80,12 +80,12 @@ def _correct_batch(
         with watch.time("tables of quantiles"):
             law = image_law(work, frame, regions, image.fits)
         with watch.time("draws"):
-            pixels = drawn_pixels(work, index, frame, law, seed=0)
+            runs = list(drawn_runs(work, index, frame, law, seed=0))
         with watch.time("compression"):
-            packed = byte_offset.compress(pixels)
+            pieces = list(byte_offset.compress_runs(runs))
         with watch.time("check sum, write"):
-            path, shape = folder / f"{index:05d}.cbf", pixels.shape
-            cbf.write(path, None, ["Copy"], compressed=packed, shape=shape)
+            path = folder / f"{index:05d}.cbf"
+            cbf.write_compressed(path, pieces, work.source.shape, ["Copy"])
 
 
 def step_table(steps: dict[str, float]) -> str:

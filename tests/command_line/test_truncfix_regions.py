@@ -113,9 +113,9 @@ def test_record(quadrants, here, caplog):
     assert "Label 9, of fewer than 1500 pixels, is fitted together" in caplog.text
     assert all(0 <= low < high <= 360 for low, high in (c["azimuth"] for c in cells))
     for image in found["images"]:
-        assert sum(region["n_pixels"] for region in image["annuli"]) == SIZE**2
-        used = [cell for region in image["annuli"] for cell in region["cells"]]
-        assert set(used) == set(range(len(cells)))
+        assert sum(image["n_pixels"]) == SIZE**2
+        used = found["divisions"][image["division"]]["cells"]
+        assert {cell for region in used for cell in region} == set(range(len(cells)))
     assert len(found["anisotropy"]) == 4
     assert set(found["anisotropy"][0]) >= {"statistic", "amplitude", "advised"}
 
@@ -123,7 +123,7 @@ def test_record(quadrants, here, caplog):
 def test_annuli_are_described_as_ever(corrected):
     found = json_of(corrected)
     assert set(found["regions"]) == {"shape", "d_limits"}
-    assert "cells" not in found["images"][0]["annuli"][0]
+    assert [set(division) for division in found["divisions"]] == [{"d_max", "d_min"}]
     assert len(found["anisotropy"]) == 4
     assert not any(ring["advised"] for ring in found["anisotropy"])
 

@@ -118,7 +118,7 @@ def test_a_sample_is_spread_over_the_sweep(correct, caplog):
 
 def test_the_record_of_another_seed(correct):
     folder = correct("seed=1")
-    edit_record(folder, lambda record: record["recipe"]["options"].update(seed=2))
+    edit_record(folder, lambda record: record["parameters"].update(seed=2))
     edit_record(folder, lambda record: record["replicates"][0].update(seed=2))
     told = fails(VERIFY)
     assert "6 of 6 images are not what dials.truncfix.json says" in told
@@ -129,8 +129,8 @@ def test_the_record_of_other_fits(correct):
     folder = correct()
 
     def edit(content):
-        for fits in content["recipe"]["fits"]:
-            fits["theta"]["values"][0] += 0.5
+        for fits in content["fits"]:
+            fits["theta"][0][0] += 0.5
 
     edit_record(folder, edit)
     assert "6 of 6 images are not" in fails(VERIFY)
@@ -228,9 +228,14 @@ def test_a_hash_tells_what_a_fingerprint_does_not(correct, monkeypatch):
         (lambda c: c.update(schema=99), "of schema 99, and this version reads schema"),
         (lambda c: c.update(program="other"), "is no record of dials.truncfix"),
         (lambda c: c.pop("recipe"), "does not say how images were corrected"),
-        (lambda c: c["recipe"].pop("files"), "lacks files"),
+        (lambda c: c["recipe"].pop("files"), "is damaged ('files')"),
         (lambda c: c["source"].update(files=[]), "does not list its source files"),
-        (lambda c: c.update(replicates=[]), "does not list"),
+        (lambda c: c.update(replicates=[]), "does not list its draws"),
+        (lambda c: c["images"][1].update(fits=9), "is damaged ('n_pixels')"),
+        (lambda c: c["images"].pop(), "is damaged"),
+        (lambda c: c["fits"][2].pop("mean"), "is damaged ('mean')"),
+        (lambda c: c["fits"][2]["mean"].pop(), "mean for (4,) annuli"),
+        (lambda c: c["parameters"].update(assign="all"), "assign=all is unknown"),
         (lambda c: c.pop("versions"), "is damaged"),
         (
             lambda c: c["recipe"]["checks"].append({"number": 1, "crc32": 1}),

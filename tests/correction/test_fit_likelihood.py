@@ -245,11 +245,11 @@ def test_optimiser_learns_curvature_that_the_information_lacks():
         return LocalModel(nll, slope, information)
 
     start = np.array([[0.5, 1.7, 0.1], [3.0, 2.5, 0.5]])
-    optimum = minimise(model_at, start, (-1.0, 1.0))
+    optimum = minimise(lambda rows: model_at, start, (-1.0, 1.0))
     assert optimum.converged.all()
     np.testing.assert_allclose(optimum.working, [minimum, minimum], atol=1e-4)
     assert len(evaluations) <= 12
-    bounded = minimise(model_at, start, (-1.0, 0.2))
+    bounded = minimise(lambda rows: model_at, start, (-1.0, 0.2))
     np.testing.assert_array_equal(bounded.working[:, 2], 0.2)
     expected = np.linalg.solve(hessian[:2, :2], hessian[:2, 2] * 0.1) + minimum[:2]
     np.testing.assert_allclose(bounded.working[0, :2], expected, atol=1e-4)

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from dials_truncfix.correction.random_bits import further_bits, next_bits, start_stream
+from dials_truncfix.correction.random_bits import (
+    further_bits,
+    further_word,
+    next_bits,
+    start_stream,
+)
 
 KNOWN = [21470, 34865, 51226, 17725]
 
@@ -44,7 +49,9 @@ def test_seeds_images_and_streams_differ():
 
 def test_further_bits_depend_on_the_pixel_alone():
     index = np.arange(10_000)
-    bits = further_bits(3, 4, index)
+    bits = further_bits(further_word(3, 4), index)
     assert len(np.unique(bits)) == len(index)
-    np.testing.assert_array_equal(further_bits(3, 4, index[::7]), bits[::7])
-    assert (further_bits(3, 5, index) != bits).all()
+    np.testing.assert_array_equal(
+        further_bits(further_word(3, 4), index[::7]), bits[::7]
+    )
+    assert (further_bits(further_word(3, 5), index) != bits).all()

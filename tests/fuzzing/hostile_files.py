@@ -41,7 +41,7 @@ from dials_truncfix.io.mrc import MRCStack
 from dials_truncfix.io.reflection_file import layout_version
 from dials_truncfix.io.stream import StreamFile
 from dials_truncfix.io.tiff_stack import TIFFStack
-from dials_truncfix.report.records import read_record_of
+from dials_truncfix.report.sweep_results import read_record as read_reported
 from dials_truncfix.simulate.truth import load_truth
 from dials_truncfix.sweep.read_record import read_record
 from dials_truncfix.sweep.recipe_checks import recipe_from_plain
@@ -271,10 +271,8 @@ READERS = {
     ),
     "record_of_report": Reader(
         "truncfix.json",
-        seed_files.texts(
-            '{"program":"dials.truncfix","schema":2,"verdict":{"images":[1]}}'
-        ),
-        lambda path: read_record_of("dials.truncfix", 2, str(path)),
+        lambda folder: seed_files.write_of_a_run(folder, "dials.truncfix.json"),
+        lambda path: read_reported(str(path)),
     ),
     "reflection_file": Reader(
         "a.refl",

@@ -37,7 +37,8 @@ def test_pixels_compressed_by_the_caller(tmp_path, pixels):
     cbf.write(tmp_path / "a.cbf", pixels, ["A 1"])
     own = (tmp_path / "a.cbf").read_bytes()
     packed = compress(pixels)
-    cbf.write(tmp_path / "a.cbf", None, ["A 1"], compressed=packed, shape=(40, 53))
+    pieces = [packed[:100], packed[100:]]
+    cbf.write_compressed(tmp_path / "a.cbf", pieces, (40, 53), ["A 1"])
     assert (tmp_path / "a.cbf").read_bytes() == own
 
 
@@ -104,9 +105,10 @@ def test_lines_that_cbf_forbids(tmp_path, pixels, line):
     assert os.listdir(tmp_path) == []
 
 
-def test_pixels_or_compressed_data_are_needed(tmp_path):
-    with pytest.raises(ValueError, match="2-d pixels"):
-        cbf.write(tmp_path / "a.cbf", None, [])
+def test_an_image_has_two_dimensions(tmp_path):
+    with pytest.raises(ValueError, match="two dimensions, not 1"):
+        cbf.write(tmp_path / "a.cbf", np.zeros(4, np.int32), [])
+    assert not list(tmp_path.iterdir())
 
 
 @settings(max_examples=200, deadline=None)

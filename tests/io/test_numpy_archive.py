@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from dials_truncfix.io.numpy_archive import read_arrays
+from dials_truncfix.io.numpy_archive import parse_array, read_arrays
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -44,3 +44,14 @@ def test_claims_and_objects_are_refused_without_memory(tmp_path):
     path.write_bytes(b"PK\3\4 no archive")
     with pytest.raises(ValueError, match="not a zip file"):
         read_arrays(path, ["a"])
+
+
+def test_an_array_that_stands_alone():
+    stream = io.BytesIO()
+    np.save(stream, np.arange(6).reshape(2, 3))
+    content = stream.getvalue()
+    np.testing.assert_array_equal(parse_array(content), [[0, 1, 2], [3, 4, 5]])
+    with pytest.raises(ValueError, match=r"claims \(2, 3\) numbers and does not hold"):
+        parse_array(content[:-1])
+    with pytest.raises(ValueError, match="magic string"):
+        parse_array(b"no array at all")

@@ -116,7 +116,7 @@ def test_other_files_are_refused(tmp_path, content):
 
 def test_another_schema_is_refused(tmp_path, reported_record):
     path = written(tmp_path, {**reported_record, "schema": 999})
-    with pytest.raises(ValueError, match="of schema 999, and this version .* schema 2"):
+    with pytest.raises(ValueError, match="of schema 999, and this version .* schema 3"):
         read_record(path)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -130,6 +132,21 @@ def test_refusals_name_the_file_and_what_is_wrong(tmp_path, name, content, messa
         read_label_image(path)
     assert str(stop.value).startswith(path)
     assert "\n" not in str(stop.value)
+
+
+def test_claims_cost_no_memory(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<i4", "fortran_order": False, "shape": (30_000, 30_000)}
+    )
+    path = written(tmp_path, "a.npy", header.getvalue())
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"claims \(30000, 30000\) numbers"):
+            read_label_image(path)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_missing_file(tmp_path):

@@ -36,16 +36,32 @@ def next_bits(
     return words.astype("<u8", copy=False).view("<u2")[:n_pixels]
 
 
+def further_word(seed: int, image_number: int) -> np.uint64:
+    """
+    Draw what tells the further bits of an image from those of others.
+
+    Parameters
+    ----------
+    seed, image_number : int
+        As for `draw.replace_zeros`.
+
+    Returns
+    -------
+    uint64
+    """
+    return np.uint64(start_stream(seed, image_number, 1).random_raw())
+
+
 def further_bits(
-    seed: int, image_number: int, index: npt.NDArray[np.int64]
+    word: np.uint64, index: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint64]:
     """
     Take further random bits for the few pixels in the lowest cell of the tables.
 
     Parameters
     ----------
-    seed, image_number : int
-        As for `draw.replace_zeros`.
+    word : uint64
+        From `further_word`.
     index : ndarray, shape (n,), int64
         Pixel indices.
 
@@ -59,7 +75,6 @@ def further_bits(
     Steele, G. L., Lea, D. & Flood, C. H. (2014). Proc. OOPSLA '14, 453-472,
     doi:10.1145/2660193.2660195.
     """
-    word = np.uint64(start_stream(seed, image_number, 1).random_raw())
     z = index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + word
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -12,12 +12,16 @@ section on the x-CBF_BYTE_OFFSET conversion. doi:10.1107/97809553602060000756
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 _ESCAPE_8 = -128
 _LARGEST_8 = 127
 _ESCAPE_16 = -32768
+_LARGEST_16 = 32767
 _ESCAPE_32 = -(2**31)
 # Pixels handled at once: the temporaries of a block fit into the second-level cache.
 _BLOCK = 1 << 16
@@ -40,23 +44,68 @@ def compress(pixels: npt.NDArray[np.int32]) -> bytes:
     ValueError
         If the type is not int32, or values differ by 2**31 or more.
     """
-    if pixels.dtype != np.int32:
-        raise ValueError(f"byte-offset compression wants int32, got {pixels.dtype}")
     values = np.ascontiguousarray(pixels).reshape(-1)
-    if values.size == 0:
-        return b""
-    low, high = int(values.min()), int(values.max())
-    if max(high, 0) - min(low, 0) >= 2**31:
-        raise ValueError(f"values from {low} to {high} differ by more than 31 bits")
-    narrow, escaped, wide = _differences(values)
+    runs = (values[i : i + _BLOCK] for i in range(0, max(values.size, 1), _BLOCK))
+    return b"".join(compress_runs(runs))
+
+
+def compress_runs(runs: Iterable[npt.NDArray[np.int32]]) -> Iterator[bytes]:
+    """Compress an image that comes in runs of consecutive pixels.
+
+    Parameters
+    ----------
+    runs : iterable of ndarray of int32, shape (n,)
+        Pixels in C order. A run is not looked at any more once the next is asked for.
+
+    Yields
+    ------
+    bytes
+        Pieces that make up what `compress` returns.
+
+    Raises
+    ------
+    ValueError
+        As `compress`.
+    """
+    before = np.int32(0)
+    for run in runs:
+        if run.dtype != np.int32:
+            raise ValueError(f"byte-offset compression wants int32, got {run.dtype}")
+        if run.size == 0:
+            continue
+        low, high = int(run.min()), int(run.max())
+        if max(high, int(before), 0) - min(low, int(before), 0) >= 2**31:
+            raise ValueError(f"values from {low} to {high} differ by more than 31 bits")
+        last = run[-1]
+        if max(high, int(before)) - min(low, int(before)) <= _LARGEST_16:
+            # differences of half the bytes are right even where values are not
+            yield _compress_run(run.astype(np.int16), before.astype(np.int16))
+        else:
+            yield _compress_run(run, before)
+        before = last
+
+
+def _compress_run(
+    run: npt.NDArray[np.signedinteger[Any]], before: np.signedinteger[Any]
+) -> bytes:
+    """Compress a run of pixels, given the pixel before it."""
+    deltas = np.empty_like(run)
+    np.subtract(run[:1], before, out=deltas[:1])
+    np.subtract(run[1:], run[:-1], out=deltas[1:])
+    narrow = deltas.astype(np.int8)
+    # One comparison for both limits: what is below wraps to large numbers.
+    unsigned = deltas.view(f"u{deltas.itemsize}")
+    far = unsigned + unsigned.dtype.type(_LARGEST_8) > 2 * _LARGEST_8
+    escaped = np.flatnonzero(far)
     if escaped.size == 0:
         return narrow.tobytes()
 
-    in_four = (wide > 32767) | (wide <= _ESCAPE_16)
+    wide = deltas[escaped].astype(np.int32)
+    in_four = (wide > _LARGEST_16) | (wide <= _ESCAPE_16)
     extra = np.where(in_four, 6, 2)
     ends = np.cumsum(extra)
     after_escape = escaped + ends - extra + 1
-    out = np.empty(values.size + int(ends[-1]), dtype=np.int8)
+    out = np.empty(run.size + int(ends[-1]), dtype=np.int8)
     in_two_at = after_escape[:, None] + np.arange(2)
     in_four_at = after_escape[in_four][:, None] + np.arange(2, 6)
     keep = np.ones(out.size, dtype=bool)
@@ -68,43 +117,6 @@ def compress(pixels: npt.NDArray[np.int32]) -> bytes:
     out[in_two_at] = two.view(np.int8).reshape(-1, 2)
     out[in_four_at] = wide[in_four].astype("<i4").view(np.int8).reshape(-1, 4)
     return out.tobytes()
-
-
-def _differences(
-    values: npt.NDArray[np.int32],
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.intp], npt.NDArray[np.int32]]:
-    """Subtract from each value the one before.
-
-    Parameters
-    ----------
-    values : ndarray of int32, shape (n,)
-        Pixels; the first one stays as it is.
-
-    Returns
-    -------
-    narrow : ndarray of int8, shape (n,)
-        Differences, right where a byte holds them.
-    escaped : ndarray of intp, shape (m,)
-        Where it does not.
-    wide : ndarray of int32, shape (m,)
-        The differences there.
-    """
-    narrow = np.empty(values.size, dtype=np.int8)
-    before = np.zeros(1, dtype=np.int32)
-    escaped, wide = [], []
-    for start in range(0, values.size, _BLOCK):
-        block = values[start : start + _BLOCK]
-        deltas = np.empty_like(block)
-        np.subtract(block[:1], before, out=deltas[:1])
-        np.subtract(block[1:], block[:-1], out=deltas[1:])
-        before = block[-1:]
-        narrow[start : start + _BLOCK] = deltas
-        # One comparison for both limits: what is below wraps to large numbers.
-        shifted = (deltas + np.int32(_LARGEST_8)).view(np.uint32)
-        far = np.flatnonzero(shifted > np.uint32(2 * _LARGEST_8))
-        escaped.append(far + start)
-        wide.append(deltas[far])
-    return narrow, np.concatenate(escaped), np.concatenate(wide)
 
 
 def decompress(data: bytes, n_pixels: int) -> npt.NDArray[np.int32]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ __all__ = [
     "read_header",
     "read_pixels",
     "write",
+    "write_compressed",
 ]
 
 _MAX_HEADER_BYTES = 1 << 18
@@ -131,7 +133,7 @@ def read_compressed(path: PathLike) -> tuple[CBFHeader, bytes]:
         stream.seek(header.data_offset)
         data = stream.read(header.n_bytes)
     claimed = header.mime.get(CHECK_SUM)
-    if claimed and claimed != check_sum(data):
+    if claimed and claimed != check_sum(zlib.crc32(data)):
         raise ValueError(
             f"{os.fspath(path)}: the check sum of the pixels is wrong; the file is "
             "damaged"
@@ -166,12 +168,9 @@ def read_pixels(path: PathLike) -> npt.NDArray[np.int32]:
 
 def write(
     path: PathLike,
-    pixels: npt.NDArray[np.int32] | None,
+    pixels: npt.NDArray[np.int32],
     header_lines: Sequence[str],
     convention: str = CONVENTION,
-    *,
-    compressed: bytes | None = None,
-    shape: tuple[int, int] | None = None,
 ) -> None:
     """Write an image.
 
@@ -179,31 +178,61 @@ def write(
     ----------
     path : str or os.PathLike
         File to write.
-    pixels : ndarray of int32, shape (ny, nx), optional
-        Pixels; None if `compressed` is given.
+    pixels : ndarray of int32, shape (ny, nx)
+        Pixels.
     header_lines : sequence of str
         Lines of the header contents.
     convention : str
         Value of ``_array_data.header_convention``.
-    compressed : bytes, optional
-        The pixels, byte-offset compressed by the caller.
-    shape : tuple of int, optional
-        (slow, fast) size of what `compressed` holds.
 
     Raises
     ------
     ValueError
-        If neither pixels nor compressed data with their shape are given, or
-        the header cannot be written.
+        If the pixels are no image, or the header cannot be written.
     """
-    if pixels is not None and pixels.ndim == 2:
-        shape = (pixels.shape[0], pixels.shape[1])
-        compressed = compress(pixels)
-    if compressed is None or shape is None:
-        raise ValueError("2-d pixels, or compressed data with their shape, are needed")
-    header = format_header(Path(path).stem, header_lines, compressed, shape, convention)
+    if pixels.ndim != 2:
+        raise ValueError(f"an image has two dimensions, not {pixels.ndim}")
+    shape = (pixels.shape[0], pixels.shape[1])
+    write_compressed(path, [compress(pixels)], shape, header_lines, convention)
+
+
+def write_compressed(
+    path: PathLike,
+    pieces: Iterable[bytes],
+    shape: tuple[int, int],
+    header_lines: Sequence[str],
+    convention: str = CONVENTION,
+) -> None:
+    """Write an image that is compressed already.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        File to write.
+    pieces : iterable of bytes
+        The pixels, byte-offset compressed.
+    shape : tuple of int
+        (slow, fast) size of the image.
+    header_lines, convention
+        As for `write`.
+
+    Raises
+    ------
+    ValueError
+        If the header cannot be written.
+    """
+    held, n_bytes, sum_ = [], 0, 0
+    for piece in pieces:
+        held.append(piece)
+        n_bytes += len(piece)
+        # while the piece is in the cache
+        sum_ = zlib.crc32(piece, sum_)
+    header = format_header(
+        Path(path).stem, header_lines, n_bytes, check_sum(sum_), shape, convention
+    )
     with atomic_write(path) as stream:
         stream.write(header)
-        stream.write(compressed)
+        for piece in held:
+            stream.write(piece)
         stream.write(b"\0" * PADDING)
         stream.write(f"\r\n{SECTION[:-2]}----\r\n;\r\n".encode("ascii"))

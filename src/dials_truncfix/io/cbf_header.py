@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -98,18 +97,19 @@ def parse_header(data: bytes) -> CBFHeader:
     )
 
 
-def check_sum(data: bytes) -> str:
+def check_sum(crc32: int) -> str:
     """CRC-32 of the compressed array as the header states it.
 
     An MD5 sum, for which CBF has a field of its own, takes as long as the compression.
     """
-    return f"{zlib.crc32(data):08x}"
+    return f"{crc32:08x}"
 
 
 def format_header(
     name: str,
     header_lines: Sequence[str],
-    data: bytes,
+    n_bytes: int,
+    sum_: str,
     shape: tuple[int, int],
     convention: str = CONVENTION,
 ) -> bytes:
@@ -121,8 +121,10 @@ def format_header(
         Name of the data block.
     header_lines : sequence of str
         Lines of the header contents; written behind ``# ``.
-    data : bytes
-        Compressed array.
+    n_bytes : int
+        Size of the compressed array.
+    sum_ : str
+        Its check sum.
     shape : tuple of int
         (slow, fast) size in pixels.
     convention : str
@@ -164,11 +166,11 @@ def format_header(
             "Content-Type: application/octet-stream;",
             '     conversions="x-CBF_BYTE_OFFSET"',
             "Content-Transfer-Encoding: BINARY",
-            f"X-Binary-Size: {len(data)}",
+            f"X-Binary-Size: {n_bytes}",
             "X-Binary-ID: 1",
             'X-Binary-Element-Type: "signed 32-bit integer"',
             "X-Binary-Element-Byte-Order: LITTLE_ENDIAN",
-            f"{CHECK_SUM}: {check_sum(data)}",
+            f"{CHECK_SUM}: {sum_}",
             f"X-Binary-Number-of-Elements: {shape[0] * shape[1]}",
             f"X-Binary-Size-Fastest-Dimension: {shape[1]}",
             f"X-Binary-Size-Second-Dimension: {shape[0]}",

@@ -1,4 +1,4 @@
-"""Arrays from ``.npz`` files of unknown origin."""
+"""Arrays from ``.npz`` and ``.npy`` files of unknown origin."""
 
 from __future__ import annotations
 
@@ -70,13 +70,37 @@ def _array(archive: zipfile.ZipFile, member: str, held: int) -> npt.NDArray[Any]
     entry = archive.getinfo(member)
     if entry.compress_size > held or entry.file_size > _HIGHEST_RATIO * held:
         raise ValueError(f"{member} claims {entry.file_size} bytes")
-    stream = io.BytesIO(archive.read(entry))
+    try:
+        return parse_array(archive.read(entry))
+    except ValueError as error:
+        raise ValueError(f"{member}: {error}") from None
+
+
+def parse_array(content: bytes) -> npt.NDArray[Any]:
+    """Take the array out of a ``.npy`` file; nothing is unpickled.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, of another version, or claims more than it holds, which
+        costs no memory.
+    """
+    stream = io.BytesIO(content)
     version = _FORMAT.read_magic(stream)
     if version not in _HEADERS:
-        raise ValueError(f"{member} is of another version")
+        raise ValueError("it is of another version")
     shape, _, dtype = _HEADERS[version](stream)
-    if stream.tell() + math.prod(shape) * dtype.itemsize > entry.file_size:
-        raise ValueError(f"{member} claims {shape} numbers and does not hold them")
+    if stream.tell() + math.prod(shape) * dtype.itemsize > len(content):
+        raise ValueError(f"it claims {shape} numbers and does not hold them")
     stream.seek(0)
     array: npt.NDArray[Any] = _FORMAT.read_array(stream, allow_pickle=False)
     return array

@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from dials_truncfix.io.plain import from_plain
 from dials_truncfix.io.source_files import printable
-from dials_truncfix.report.records import read_record_of
+from dials_truncfix.report.records import damage_of, read_record_of
 from dials_truncfix.report.resolution import inverse_square, middle_of
 from dials_truncfix.sweep.illustrations import Illustrations
 from dials_truncfix.sweep.record import SCHEMA
+from dials_truncfix.sweep.record_layout import spread_out
 
 Array = npt.NDArray[np.float64]
 
@@ -125,15 +126,18 @@ def read_record(path: str) -> dict[str, Any]:
     Returns
     -------
     dict
+        With what it says of each annulus of each image, see `record_layout.spread_out`.
 
     Raises
     ------
     ValueError
-        When the file is no such record, or of another version.
+        When the file is no such record, damaged, or of another version.
     OSError
         When it cannot be read.
     """
-    record = read_record_of("dials.truncfix", SCHEMA, path)
+    content = read_record_of("dials.truncfix", SCHEMA, path)
+    with damage_of(printable(path)):
+        record = spread_out(content)
     if record.get("images") and "illustrations" not in record:
         raise ValueError(
             f"{printable(path)} holds no histograms and no pictures, as it was written by an "

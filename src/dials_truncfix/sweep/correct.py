@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.correction.draws.draw import joined, plain_runs
 from dials_truncfix.correction.draws.pixel_law import (
     PixelLaw,
-    draw_pixels,
+    draw_runs,
     regional_law,
     with_correlation,
     with_local_rates,
@@ -54,7 +57,9 @@ def corrected_pixels(
         ADU. Without fits, the very pixels of the frame.
     """
     law = image_law(work, frame, regions, fits, assign)
-    return drawn_pixels(work, index, frame, law, assign, seed)
+    if law is None:
+        return frame.pixels
+    return joined(drawn_runs(work, index, frame, law, assign, seed), work.source.shape)
 
 
 def image_law(
@@ -91,33 +96,34 @@ def image_law(
     return law
 
 
-def drawn_pixels(
+def drawn_runs(
     work: SweepWork,
     index: int,
     frame: Frame,
     law: PixelLaw | None,
     assign: str | None = None,
     seed: int | None = None,
-) -> IntArray:
-    """Draw the zeros of one image from their laws.
+) -> Iterator[IntArray]:
+    """Draw the zeros of one image from their laws, in runs of consecutive pixels.
 
     Parameters
     ----------
     work, index, frame, assign, seed
         As for `corrected_pixels`.
     law : PixelLaw or None
-        From `image_law`.
+        From `image_law`. Without one the pixels stay as they are.
 
-    Returns
-    -------
-    ndarray, shape (slow, fast), int32
-        ADU. Without a law, the very pixels of the frame.
+    Yields
+    ------
+    ndarray, shape (n,), int32
+        ADU, in C order; a copy.
     """
     if law is None:
-        return frame.pixels
+        yield from plain_runs(frame.pixels)
+        return
     options = work.options
     expected = (assign or options.assign) == "expected"
-    return draw_pixels(
+    yield from draw_runs(
         frame.pixels,
         law,
         seed=options.seed if seed is None else seed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,9 @@ import numpy as np
 
 import dials_truncfix
 from dials_truncfix import compat
+from dials_truncfix.correction.draws.draw import joined
 from dials_truncfix.io import cbf, smv
+from dials_truncfix.io.byte_offset import compress_runs
 from dials_truncfix.io.corrected_header import (
     CorrectedHeader,
     format_cbf_lines,
@@ -24,8 +26,9 @@ from dials_truncfix.sweep.correct import IntArray
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.source import Frame, SweepSource
 
-#: Writes one image: its position in the sweep, the recorded image, corrected pixels.
-WriteImage = Callable[[int, Frame, IntArray], None]
+#: Writes one image: its position in the sweep, the recorded image, corrected pixels in
+#: runs.
+WriteImage = Callable[[int, Frame, Iterable[IntArray]], None]
 
 
 @dataclass(frozen=True)
@@ -78,17 +81,17 @@ def open_output(
         with open_data_file(
             destination.paths[0], shape, destination.compression
         ) as write:
-            yield lambda index, frame, pixels: write(
-                marked_pixels(frame, pixels, destination.panel)
+            yield lambda index, frame, runs: write(
+                joined(marked_runs(frame, runs, destination.panel), source.shape)
             )
         return
     paths = iter(destination.paths)
     write_file = {"cbf": _write_cbf, "smv": _write_smv}[destination.image_format]
 
-    def write_image(index: int, frame: Frame, pixels: IntArray) -> None:
+    def write_image(index: int, frame: Frame, runs: Iterable[IntArray]) -> None:
         header = image_header(source, index, destination.panel, destination.seed)
-        marked = marked_pixels(frame, pixels, destination.panel)
-        write_file(Path(next(paths)), marked, header)
+        marked = marked_runs(frame, runs, destination.panel)
+        write_file(Path(next(paths)), marked, source.shape, header)
 
     yield write_image
 
@@ -134,13 +137,44 @@ def marked_pixels(frame: Frame, pixels: IntArray, panel: PanelValues) -> IntArra
     return np.where(bad, np.int32(panel.lowest - 1), pixels)
 
 
-def _write_cbf(path: Path, pixels: IntArray, header: CorrectedHeader) -> None:
-    cbf.write(path, pixels, format_cbf_lines(header))
+def marked_runs(
+    frame: Frame, runs: Iterable[IntArray], panel: PanelValues
+) -> Iterator[IntArray]:
+    """Do what `marked_pixels` does to an image in runs of consecutive pixels."""
+    if frame.valid.all():
+        yield from runs
+        return
+    start, valid = 0, frame.valid.ravel()
+    for run in runs:
+        bad = run < 0
+        bad &= ~valid[start : start + run.size]
+        run[bad] = panel.lowest - 1
+        start += run.size
+        yield run
 
 
-def _write_smv(path: Path, pixels: IntArray, header: CorrectedHeader) -> None:
-    stored = stored_pixels(pixels, "smv", header.offset)
-    smv.write(path, stored.astype(np.uint16), format_smv_header(header))
+def _write_cbf(
+    path: Path,
+    runs: Iterable[IntArray],
+    shape: tuple[int, int],
+    header: CorrectedHeader,
+) -> None:
+    cbf.write_compressed(path, compress_runs(runs), shape, format_cbf_lines(header))
+
+
+def _write_smv(
+    path: Path,
+    runs: Iterable[IntArray],
+    shape: tuple[int, int],
+    header: CorrectedHeader,
+) -> None:
+    stored = np.empty(shape, dtype=np.uint16)
+    flat, start = stored.reshape(-1), 0
+    for run in runs:
+        stop = start + run.size
+        flat[start:stop] = stored_pixels(run, "smv", header.offset)
+        start = stop
+    smv.write(path, stored, format_smv_header(header))
 
 
 def stored_pixels(pixels: IntArray, image_format: str, offset: int) -> IntArray:

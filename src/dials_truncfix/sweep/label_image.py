@@ -15,6 +15,7 @@ from dxtbx import flumpy
 from dxtbx.format.Registry import get_format_class_for_file
 
 from dials_truncfix.correction.regions.areas import known_labels
+from dials_truncfix.io.numpy_archive import parse_array
 from dials_truncfix.io.run_lengths import RunLengths, expand, run_lengths
 
 IntArray = npt.NDArray[np.int32]
@@ -120,7 +121,7 @@ def _read(path: str, content: bytes) -> Any:
     suffix = Path(path).suffix.lower()
     try:
         if suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+            return parse_array(content)
         if suffix in _TIFFS:
             import tifffile
 

@@ -16,6 +16,9 @@ from dials_truncfix.io.source_files import (
 from dials_truncfix.sweep.recipe import Recipe
 from dials_truncfix.sweep.recipe_checks import recipe_from_plain
 from dials_truncfix.sweep.record import SCHEMA
+from dials_truncfix.sweep.record_layout import recipe_of
+
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,13 @@ def read_record(path: str) -> Record:
             f"{name} does not say how images were corrected: it is the record of "
             "mode=check, or of an earlier version; run dials.truncfix again"
         )
-    recipe = recipe_from_plain(content["recipe"], name)
+    try:
+        plain = recipe_of(content)
+    except _DAMAGE as error:
+        raise ValueError(
+            f"{name} is damaged ({printable(str(error))[:200]}): run dials.truncfix again"
+        ) from None
+    recipe = recipe_from_plain(plain, name)
     try:
         hashes = tuple(str(file["sha256"]) for file in content["source"]["files"])
         draws = tuple(_draw(draw) for draw in content["replicates"])
@@ -89,10 +98,9 @@ def read_record(path: str) -> Record:
             f"{name} is damaged (its source files, replicates or versions): run "
             "dials.truncfix again"
         ) from None
-    if len(hashes) != sum(len(source.parts) for source in recipe.files) or not draws:
+    if not draws:
         raise ValueError(
-            f"{name} is damaged (it does not list its source files): run "
-            "dials.truncfix again"
+            f"{name} is damaged (it does not list its draws): run dials.truncfix again"
         )
     return Record(name, recipe, draws, hashes, version, reading_rights(path, owner))
 

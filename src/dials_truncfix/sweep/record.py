@@ -6,7 +6,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -19,7 +19,6 @@ from dials_truncfix import compat
 from dials_truncfix.correction.gain import GainEstimate
 from dials_truncfix.correction.joint_camera.camera_fit import CameraFit
 from dials_truncfix.correction.joint_camera.camera_model import NAME as CAMERA
-from dials_truncfix.correction.regions.regions import RegionTable
 from dials_truncfix.correction.regions.scattering import d_spacing
 from dials_truncfix.correction.verdict.verdict import Verdict
 from dials_truncfix.io.plain import to_plain
@@ -34,7 +33,7 @@ from dials_truncfix.sweep.uniformity import ring_anisotropy
 from dials_truncfix.sweep.work import SweepWork
 
 #: Raised when a field changes its meaning or goes.
-SCHEMA = 2
+SCHEMA = 3
 
 
 def software_versions() -> dict[str, str]:
@@ -84,27 +83,18 @@ def run_record(
     }
 
 
-def fits_record(
+def correction_record(
     images: Sequence[ImageFits],
-    source: SweepSource,
     panel: PanelValues,
     gain: GainEstimate | None,
 ) -> dict[str, Any]:
-    """Describe the correction: detector values, and the fits of every annulus."""
+    """Describe the correction: detector values, and how uniform the annuli are."""
     return {
         "gain": panel.gain,
         "pedestal": panel.pedestal,
         "offset": panel.offset,
         "gain_estimate": None if gain is None else asdict(gain),
         "anisotropy": [asdict(ring) for ring in ring_anisotropy(images)],
-        "images": [
-            {
-                "image": source.numbers[image.regions.index],
-                "n_left_out": image.regions.n_left_out,
-                "annuli": _annuli(image),
-            }
-            for image in images
-        ],
     }
 
 
@@ -172,39 +162,6 @@ def replicates_record(
     ]
 
 
-def _annuli(image: ImageFits) -> list[dict[str, Any]]:
-    """Describe the annuli of one image, or the regions they are divided into."""
-    regions, fits = image.regions, image.fits
-    table = regions.table
-    return [
-        {
-            **({"cells": _cells_of(table, ring)} if table.n_cells > 1 else {}),
-            "d_max": regions.d_limits[ring, 0],
-            "d_min": regions.d_limits[ring, 1],
-            "n_pixels": regions.n_pixels[ring],
-            "n_zero": regions.n_zero[ring],
-            "status": str(fits.status[ring]),
-            "model": str(fits.family[ring]),
-            "parameters": fits.theta[ring].tolist(),
-            "nll": fits.nll[ring],
-            "i_max": fits.i_max[ring],
-            "converged": fits.converged[ring],
-            "p_nonpositive": fits.p_nonpositive[ring],
-            "mean": fits.mean[ring],
-            "variance": fits.variance[ring],
-            "mean_nonpositive": fits.mean_nonpositive[ring],
-            "rmsd": fits.rmsd[ring],
-            "chi_square": fits.chi_square[ring],
-        }
-        for ring in range(len(regions.n_pixels))
-    ]
-
-
-def _cells_of(table: RegionTable, region: int) -> list[int]:
-    """Cells of the sweep whose pixels a region holds."""
-    return np.flatnonzero(table.host == table.cell[region]).tolist()
-
-
 def regions_record(work: SweepWork) -> dict[str, Any]:
     """Describe what the images are divided into.
 
@@ -251,28 +208,37 @@ def plain_record(record: dict[str, Any]) -> dict[str, Any]:
     return dict(_finite(record))
 
 
-def as_json(
-    record: dict[str, Any], recipe: dict[str, Any] | None = None, indent: int | None = 1
-) -> bytes:
-    """Write a record as JSON; numbers that are not finite become null.
+def as_json(record: dict[str, Any], by_line: Container[str] = ()) -> bytes:
+    """Write a record as JSON, to be read by people and programs.
 
     Parameters
     ----------
     record : dict
-        To be read by people and programs.
-    recipe : dict, optional
-        What the images can be made from again, plain JSON values to the last digit.
-        It goes to one line at the end.
-    indent : int or None
-        None for everything on one line.
+        Numbers in it that are not finite become null.
+    by_line : container of str
+        Fields that take one line; lists, one line for each item.
     """
-    text = json.dumps(
-        _finite(record), indent=indent, allow_nan=False, ensure_ascii=False
+    entries = []
+    for key, value in record.items():
+        if key not in by_line:
+            text = json.dumps(
+                _finite(value), indent=1, allow_nan=False, ensure_ascii=False
+            )
+            # texts hold no line breaks in JSON
+            text = text.replace("\n", "\n ")
+        elif isinstance(value, list) and value:
+            text = "[\n  " + ",\n  ".join(map(on_one_line, value)) + "\n ]"
+        else:
+            text = on_one_line(value)
+        entries.append(f" {json.dumps(str(key))}: {text}")
+    return ("{\n" + ",\n".join(entries) + "\n}\n").encode()
+
+
+def on_one_line(value: Any) -> str:
+    """Write any part of a record as JSON without line breaks."""
+    return json.dumps(
+        _finite(value), separators=(",", ":"), allow_nan=False, ensure_ascii=False
     )
-    if recipe is not None:
-        line = json.dumps(recipe, separators=(",", ":"), allow_nan=False)
-        text = f'{text[: -len("}")].rstrip()},\n "recipe": {line}\n}}'
-    return text.encode()
 
 
 def _finite(value: Any) -> Any:

@@ -37,19 +37,19 @@ from dials_truncfix.sweep.recipe import (
     drawn,
     make_recipe,
     placed,
-    recipe_to_plain,
 )
 from dials_truncfix.sweep.record import (
     as_json,
     camera_record,
+    correction_record,
     correlation_record,
-    fits_record,
     illustrations_record,
     plain_record,
     regions_record,
     replicates_record,
     run_record,
 )
+from dials_truncfix.sweep.record_layout import BY_LINE, lay_out, spread_out
 from dials_truncfix.sweep.region_summary import log_regions
 from dials_truncfix.sweep.replicates import plan_replicates
 from dials_truncfix.sweep.sidecar import check_sidecar, write_sidecar
@@ -199,10 +199,8 @@ def repair_sweep(
         else:
             done = correct_images(images)
 
-        recipe = None
         described = []
-        if json is not None or output.image_format == "sidecar":
-            recipe = _recipe(work, output, done)
+        recipe = _recipe(work, output, done)
         for replicate, staged, panel, expt in zip(
             replicates, folders, done.panels, expts
         ):
@@ -221,19 +219,21 @@ def repair_sweep(
                 expt.write(corrected.as_json().encode())
         record = run_record(source, work.options, verdict)
         record["camera"] = camera_record(work.options, camera_fit)
-        record.update(fits_record(done.fits, source, done.panels[0], done.gain))
+        record.update(correction_record(done.fits, done.panels[0], done.gain))
         record["regions"] = regions_record(work)
         record["replicates"] = replicates_record(replicates, done.panels)
         record["noise_correlation"] = correlation_record(done.looks)
         record["illustrations"] = illustrations_record(done.looks, source)
+        recipe = placed(recipe, Path(output.json or ".").absolute().parent)
+        paths = {file["path"] for file in record["source"]["files"]}
+        record.update(lay_out(done.fits, recipe, paths))
         if json is not None:
-            here = Path(output.json).absolute().parent
-            json.write(as_json(record, recipe_to_plain(placed(recipe, here))))
+            json.write(as_json(record, BY_LINE))
     for replicate, panel in zip(replicates, done.panels):
         summary.log_saved(replicate, names, source, panel)
     if output.json is not None:
         logger.info("Saving the record to %s", output.json)
-    return Repaired(plain_record(record), tuple(described))
+    return Repaired(spread_out(plain_record(record)), tuple(described))
 
 
 def _recipe(work: SweepWork, output: OutputOptions, done: Corrected) -> Recipe:

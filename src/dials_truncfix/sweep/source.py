@@ -28,14 +28,19 @@ class Frame:
     Attributes
     ----------
     pixels : ndarray, shape (slow, fast), int32
-        Recorded values, ADU.
+        Recorded values, ADU. In an image that was `narrowed`, uint16 if they fit.
     valid : ndarray, shape (slow, fast), bool
         False where the detector does not measure: outside the mask, saturated, or a
-        negative value by which the format marks a pixel as bad.
+        negative value by which the format marks a pixel as bad. Images may share it.
     """
 
-    pixels: IntArray
+    pixels: npt.NDArray[np.integer[Any]]
     valid: BoolArray
+
+    def narrowed(self) -> Frame:
+        """Copy an image that has to wait to half the memory."""
+        fits = self.pixels.min() >= 0 and self.pixels.max() <= np.iinfo(np.uint16).max
+        return Frame(self.pixels.astype(np.uint16), self.valid) if fits else self
 
 
 class SweepSource:
@@ -223,15 +228,18 @@ class SweepSource:
                     "recorded them, before any processing"
                 )
             pixels = whole.astype(np.int32)
+        return Frame(pixels, self._valid(pixels))
+
+    def _valid(self, pixels: IntArray) -> BoolArray:
+        """Find the measured pixels of an image."""
+        mask = self.static_mask()
         highest = min(self.max_valid, np.iinfo(np.int32).max)
         if self.min_valid < 0:
             # formats mark bad pixels by values below the trusted range
-            valid = self.static_mask() & (pixels <= highest)
-            valid &= pixels >= self.min_valid
-        else:
-            # without sign the negative ones are the highest: one comparison for both
-            valid = self.static_mask() & (pixels.view(np.uint32) <= highest)
-        return Frame(pixels, valid)
+            return mask & (pixels <= highest) & (pixels >= self.min_valid)
+        # without sign the negative ones are the highest: one comparison for both
+        unsigned = pixels.view(np.uint32)
+        return mask if unsigned.max() <= highest else mask & (unsigned <= highest)
 
     def path(self, index: int) -> str:
         """Return the path of the file that holds an image."""
@@ -257,9 +265,10 @@ def file_parts(path: Path) -> list[Path]:
 
 
 def sha256(path: Path) -> str:
-    """Hash a file, reading a few megabytes at a time."""
+    """Hash a file, reading as much at a time as stays in the cache."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 22):
-            digest.update(block)
+    block = memoryview(bytearray(1 << 18))
+    with path.open("rb", buffering=0) as stream:
+        while n_bytes := stream.readinto(block):
+            digest.update(block[:n_bytes])
     return digest.hexdigest()

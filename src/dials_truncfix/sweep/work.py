@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
@@ -38,6 +38,20 @@ Item = TypeVar("Item")
 SAMPLE_SIZE = 10
 
 
+@dataclass(frozen=True)
+class _Last:
+    """The regions of an image, which the next one often has too."""
+
+    valid: BoolArray
+    shadow: BoolArray | None
+    regions: Regions
+
+    def fits(self, valid: BoolArray, shadow: BoolArray | None) -> bool:
+        """Whether the regions depend on nothing else."""
+        same = valid is self.valid or np.array_equal(valid, self.valid)
+        return same and np.array_equal(shadow, self.shadow)
+
+
 class SweepWork:
     """An open sweep and what follows from its geometry and masks.
 
@@ -55,6 +69,7 @@ class SweepWork:
         self.samples = frozenset(sample(len(self.source)))
         if options.labels is not None:
             options.labels.require_shape(self.source.shape)
+        self._last: _Last | None = None
 
     @cached_property
     def radius(self) -> npt.NDArray[np.float32]:
@@ -142,9 +157,16 @@ class SweepWork:
         shadow : ndarray, shape (n_slow, n_fast), bool, optional
             Tiles that the beam stop shadows, where they are known already.
         """
-        excluded = ~frame.valid
         if self.options.beam_stop and shadow is None:
             shadow = shadowed_tiles(frame.pixels, frame.valid, self.radius)
+        if self._last is None or not self._last.fits(frame.valid, shadow):
+            self._last = _Last(
+                frame.valid, shadow, self._regions_without(frame.valid, shadow)
+            )
+        return self._last.regions
+
+    def _regions_without(self, valid: BoolArray, shadow: BoolArray | None) -> Regions:
+        excluded = ~valid
         if shadow is not None and shadow.any():
             excluded |= pixels_of_tiles(shadow, excluded.shape)
         if self.division:

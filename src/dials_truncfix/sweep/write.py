@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Callable
 
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.regions.regions import Regions
-from dials_truncfix.sweep.correct import drawn_pixels, image_law
+from dials_truncfix.sweep.correct import IntArray, drawn_runs, image_law
 from dials_truncfix.sweep.image_output import Destination, open_output
 from dials_truncfix.sweep.measure import (
     ImageFits,
@@ -21,8 +21,8 @@ from dials_truncfix.sweep.measure import (
 from dials_truncfix.sweep.source import Frame
 from dials_truncfix.sweep.work import SweepWork, blocks, unpack
 
-# Images of no more pixels are held in memory together, to be fitted in one go.
-_PIXELS_AT_ONCE = 1 << 24
+# Images of no more bytes are held in memory together, to be fitted in one go.
+_BYTES_AT_ONCE = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,24 @@ def smallest_values(task: SmallestTask) -> list[int]:
         frame = work.source.read(index)
         regions = work.image_regions(frame)
         law = image_law(work, frame, regions, fits)
-        drawn = (
-            drawn_pixels(work, index, frame, law, seed=seed)[frame.valid]
-            for seed in task.seeds
+        smallest.append(
+            [
+                _smallest(drawn_runs(work, index, frame, law, seed=seed), frame)
+                for seed in task.seeds
+            ]
         )
-        smallest.append([int(values.min()) if values.size else 0 for values in drawn])
     return [min(values) for values in zip(*smallest)]
+
+
+def _smallest(runs: Iterable[IntArray], frame: Frame) -> int:
+    """Find the smallest of the measured pixels; 0 where there are none."""
+    found, start, valid = [], 0, frame.valid.ravel()
+    for run in runs:
+        measured = run[valid[start : start + run.size]]
+        start += run.size
+        if measured.size:
+            found.append(int(measured.min()))
+    return min(found, default=0)
 
 
 def write_images(task: WriteTask) -> int:
@@ -101,7 +113,8 @@ def fit_and_write_images(task: FitAndWriteTask) -> list[ImageFits]:
     work = unpack(task.measure.sweep)
     indices = task.measure.indices
     known = {image.regions.index: image for image in task.known}
-    at_once = max(_PIXELS_AT_ONCE // (work.source.shape[0] * work.source.shape[1]), 1)
+    n_bytes = work.source.shape[0] * work.source.shape[1] * (2 if _narrow(work) else 4)
+    at_once = max(_BYTES_AT_ONCE // n_bytes, 1)
     fitted = []
     with _open_outputs(work, task.destinations, len(indices)) as write:
         for block in blocks(indices, at_once):
@@ -110,15 +123,20 @@ def fit_and_write_images(task: FitAndWriteTask) -> list[ImageFits]:
             for index in block:
                 frame = work.source.read(index)
                 regions = work.image_regions(frame)
-                read.append((frame, regions))
                 if index not in known:
                     new.append(measure_frame(work, index, frame, regions))
+                read.append((frame.narrowed() if _narrow(work) else frame, regions))
             fits = iter(fit_each(new, work.options))
             images = [known.get(index) or next(fits) for index in block]
             for image, (frame, regions) in zip(images, read):
                 write(image.regions.index, frame, regions, image.fits)
             fitted += images
     return fitted
+
+
+def _narrow(work: SweepWork) -> bool:
+    """Whether of images that wait only the zeros will be asked for."""
+    return work.options.assign != "local" and work.options.noise == "independent"
 
 
 @contextmanager
@@ -137,7 +155,7 @@ def _open_outputs(
         ) -> None:
             law = image_law(work, frame, regions, fits)
             for destination, write_image in zip(destinations, writers):
-                pixels = drawn_pixels(work, index, frame, law, seed=destination.seed)
-                write_image(index, frame, pixels)
+                runs = drawn_runs(work, index, frame, law, seed=destination.seed)
+                write_image(index, frame, runs)
 
         yield write

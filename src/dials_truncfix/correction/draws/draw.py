@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from dials_truncfix.correction.draws.mixture import (
     linear_mixture,
 )
 from dials_truncfix.correction.draws.quantiles import QuantileTables
-from dials_truncfix.correction.draws.zeros import zeros_of_block
 from dials_truncfix.correction.random_bits import (
     further_bits,
+    further_word,
     next_bits,
     start_stream,
 )
@@ -31,6 +32,8 @@ _THRESHOLDS = {"round": 0.5, "floor": 1.0}
 _LOWEST = np.iinfo(np.int16).min
 # Pixels handled at once: a block's temporaries fit into the second-level cache.
 _BLOCK = 1 << 17
+# Below this fraction of zeros they are drawn one by one.
+_FEW = 0.15
 
 
 def replace_zeros(
@@ -120,7 +123,7 @@ def _reach(tables: QuantileTables) -> tuple[float, float]:
 
 def draw_zeros(
     image: IntArray,
-    labels: npt.NDArray[np.int16],
+    labels: npt.NDArray[np.signedinteger[Any]],
     node: npt.NDArray[np.unsignedinteger[Any]],
     tables: QuantileTables,
     mixture: NodeMixture,
@@ -161,6 +164,102 @@ def draw_zeros(
     ValueError
         As for `replace_zeros`, and if there is not one uniform for each zero.
     """
+    runs = drawn_runs(
+        image,
+        labels,
+        node,
+        tables,
+        mixture,
+        seed=seed,
+        image_number=image_number,
+        assign=assign,
+        rounding=rounding,
+        uniforms=uniforms,
+    )
+    return joined(runs, image.shape)
+
+
+def joined(
+    runs: Iterable[npt.NDArray[np.int32]], shape: tuple[int, ...]
+) -> npt.NDArray[np.int32]:
+    """
+    Put an image together from runs of consecutive pixels.
+
+    Parameters
+    ----------
+    runs : iterable of ndarray, shape (n,), int32
+        In C order.
+    shape : tuple of int
+        Of the image.
+
+    Returns
+    -------
+    ndarray, int32
+        Of this shape.
+    """
+    image = np.empty(shape, dtype=np.int32)
+    flat, start = image.reshape(-1), 0
+    for run in runs:
+        flat[start : start + run.size] = run
+        start += run.size
+    return image
+
+
+def plain_runs(image: IntArray) -> Iterator[npt.NDArray[np.int32]]:
+    """
+    Cut an image into runs of consecutive pixels, as `drawn_runs` does.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx), integer
+        ADU.
+
+    Yields
+    ------
+    ndarray, shape (n,), int32
+        A copy.
+    """
+    flat = image.ravel()
+    for start in range(0, flat.size, _BLOCK):
+        yield flat[start : start + _BLOCK].astype(np.int32)
+
+
+def drawn_runs(
+    image: IntArray,
+    labels: npt.NDArray[np.signedinteger[Any]],
+    node: npt.NDArray[np.unsignedinteger[Any]],
+    tables: QuantileTables,
+    mixture: NodeMixture,
+    *,
+    seed: int,
+    image_number: int,
+    assign: str = "random",
+    rounding: str = "round",
+    uniforms: npt.NDArray[np.float64] | None = None,
+) -> Iterator[npt.NDArray[np.int32]]:
+    """
+    Replace the zeros of an image in runs of consecutive pixels.
+
+    While they are in the cache they can be compressed, and no corrected image need be
+    in memory.
+
+    Parameters
+    ----------
+    image, labels, node, tables, mixture
+        As for `draw_zeros`.
+    seed, image_number, assign, rounding, uniforms
+        As for `draw_zeros`.
+
+    Yields
+    ------
+    ndarray, shape (n,), int32
+        In C order, ADU. What is done to it changes nothing else.
+
+    Raises
+    ------
+    ValueError
+        As for `draw_zeros`.
+    """
     if not image.shape == labels.shape == node.shape:
         raise ValueError(
             f"image {image.shape}, labels {labels.shape} and nodes {node.shape} differ "
@@ -171,46 +270,138 @@ def draw_zeros(
         n_zeros = int(np.count_nonzero((image == 0) & (labels >= 0)))
         if uniforms.shape != (n_zeros,):
             raise ValueError(f"{len(uniforms)} uniforms for {n_zeros} zeros")
-    result = image.astype(np.int32, order="C")
     if len(tables.radius) == 0:
-        return result
-    levels = _levels(tables.coarse, tables.threshold, mixture)
-    if assign == "expected":
-        mean = _means(levels, tables, mixture)
-    log2_cells = levels.shape[1].bit_length() - 1
-    flat, regions, nodes = result.ravel(), labels.ravel(), node.ravel()
+        yield from plain_runs(image)
+        return
+    table = _Table(tables, mixture)
+    mean = _means(table.levels, tables, mixture) if assign == "expected" else None
+    regions, nodes = labels.ravel(), node.ravel()
     generator = start_stream(seed, image_number, 0)
-    deepest, ranks, n_drawn = [], [], 0
-    for start in range(0, flat.size, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        values = flat[block]
-        zeros = zeros_of_block(values, regions[block])
-        if uniforms is None:
-            bits = next_bits(generator, len(values)).take(zeros)
-        else:
+    word = further_word(seed, image_number)
+    start = n_drawn = 0
+    for run in plain_runs(image):
+        here = slice(start, start + run.size)
+        zero = run == 0
+        zero &= regions[here] >= 0
+        if uniforms is not None:
+            zeros = np.flatnonzero(zero)
             u = uniforms[n_drawn : n_drawn + len(zeros)]
-            bits = (u * 65536.0).astype(np.uint16)
-        at = nodes[block].take(zeros)
-        if assign == "expected":
-            values[zeros] = np.floor(mean[at] + (bits + 0.5) / 65536.0)
+            n_drawn += len(zeros)
+            at, bits = nodes[here].take(zeros), (u * 65536.0).astype(np.uint16)
+            run[zeros] = table.values(at, bits)
+            deepest = np.flatnonzero(bits < table.first_cell)
+            depth = u[deepest] * table.n_cells
+            run[zeros[deepest]] = table.tail_values(at[deepest], depth)
         else:
-            cell = bits >> np.uint16(16 - log2_cells)
-            lowest = np.flatnonzero(cell == 0)
-            deepest.append(zeros[lowest] + start)
-            ranks.append(lowest + n_drawn)
-            place = at.astype(np.uint32)
-            place <<= np.uint32(log2_cells)
-            place |= cell
-            values[zeros] = levels.ravel().take(place)
-        n_drawn += len(zeros)
-    if deepest:
-        which = np.concatenate(deepest)
-        if uniforms is None:
-            depth = further_bits(seed, image_number, which) * 2.0**-64
-        else:
-            depth = uniforms[np.concatenate(ranks)] * levels.shape[1]
-        flat[which] = _tail_values(tables, mixture, nodes.take(which), depth)
-    return result
+            bits = next_bits(generator, run.size)
+            if mean is not None:
+                zeros = np.flatnonzero(zero)
+                fraction = (bits[zeros] + 0.5) / 65536.0
+                run[zeros] = np.floor(mean[nodes[here][zeros]] + fraction)
+            else:
+                _draw_run(run, zero, nodes[here], bits, table)
+                deepest = np.flatnonzero(bits < table.first_cell)
+                deepest = deepest[zero[deepest]]
+                depth = further_bits(word, deepest + start) * 2.0**-64
+                run[deepest] = table.tail_values(nodes[here][deepest], depth)
+        start += run.size
+        yield run
+
+
+def _draw_run(
+    run: npt.NDArray[np.int32],
+    zero: BoolArray,
+    nodes: npt.NDArray[np.unsignedinteger[Any]],
+    bits: npt.NDArray[np.uint16],
+    table: _Table,
+) -> None:
+    """
+    Draw the zeros of a run, except for what becomes of the lowest cell.
+
+    Parameters
+    ----------
+    run : ndarray, shape (n,), int32
+        Pixels, ADU; changed in place.
+    zero : ndarray, shape (n,), bool
+        Those to be drawn, which are zero.
+    nodes, bits : ndarray, shape (n,)
+        Node and random bits of each pixel.
+    table : _Table
+        Values.
+    """
+    if np.count_nonzero(zero) < _FEW * run.size:
+        zeros = np.flatnonzero(zero)
+        run[zeros] = table.values(nodes.take(zeros), bits.take(zeros))
+    else:
+        # to draw all takes less than to pick out the zeros and to put them back
+        values = table.values(nodes, bits)
+        values *= zero.view(np.int8)
+        run += values
+
+
+class _Table:
+    """
+    Values by node and random bits.
+
+    Parameters
+    ----------
+    tables : QuantileTables
+        Quantiles.
+    mixture : NodeMixture
+        Rows and weights of the nodes.
+    """
+
+    def __init__(self, tables: QuantileTables, mixture: NodeMixture) -> None:
+        self.tables, self.mixture = tables, mixture
+        levels = _levels(tables.coarse, tables.threshold, mixture)
+        if levels.min() >= np.iinfo(np.int8).min:
+            # all the more of it stays in the cache
+            levels = levels.astype(np.int8)
+        self.levels = levels
+        self.n_cells = levels.shape[1]
+
+    @property
+    def first_cell(self) -> np.uint16:
+        """Bits below this one belong to the lowest cell, which `tail_values` magnifies."""
+        return np.uint16(65536 // self.n_cells)
+
+    def values(
+        self,
+        node: npt.NDArray[np.unsignedinteger[Any]],
+        bits: npt.NDArray[np.uint16],
+    ) -> npt.NDArray[np.signedinteger[Any]]:
+        """Look values up, shape (n,), ADU; never positive."""
+        log2_cells = self.n_cells.bit_length() - 1
+        place = node.astype(np.uint32)
+        place <<= np.uint32(log2_cells)
+        place |= bits >> np.uint16(16 - log2_cells)
+        return self.levels.ravel().take(place)
+
+    def tail_values(
+        self,
+        node: npt.NDArray[np.unsignedinteger[Any]],
+        depth: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.int16]:
+        """
+        Draw from the magnified lowest cell.
+
+        Parameters
+        ----------
+        node : ndarray, shape (n,), unsigned integer
+            Nodes of the pixels.
+        depth : ndarray, shape (n,), float64
+            Place of each pixel in the lowest cell, 0 <= depth < 1.
+
+        Returns
+        -------
+        ndarray, shape (n,), int16
+            Never positive, ADU.
+        """
+        n_cells = self.tables.tail.shape[1]
+        cell = np.minimum((depth * n_cells).astype(np.intp), n_cells - 1)
+        rows = self.mixture.rows[node]
+        x = self.tables.tail[rows, cell[:, None]] * self.mixture.weights[node]
+        return _rounded(x.sum(axis=1).astype(np.float32), self.tables.threshold)
 
 
 def _check(tables: QuantileTables, seed: int, assign: str, rounding: str) -> None:
@@ -273,47 +464,17 @@ def _levels(
     return _rounded(x, threshold)
 
 
-def _tail_values(
+def _means(
+    levels: npt.NDArray[np.signedinteger[Any]],
     tables: QuantileTables,
     mixture: NodeMixture,
-    node: npt.NDArray[np.unsignedinteger[Any]],
-    depth: npt.NDArray[np.float64],
-) -> npt.NDArray[np.int16]:
-    """
-    Draw from the magnified lowest cell of the tables.
-
-    Parameters
-    ----------
-    tables : QuantileTables
-        Quantiles.
-    mixture : NodeMixture
-        Rows and weights of the nodes.
-    node : ndarray, shape (n,), unsigned integer
-        Nodes of the pixels.
-    depth : ndarray, shape (n,), float64
-        Place of each pixel in the lowest cell, 0 <= depth < 1.
-
-    Returns
-    -------
-    ndarray, shape (n,), int16
-        Never positive, ADU.
-    """
-    n_cells = tables.tail.shape[1]
-    cell = np.minimum((depth * n_cells).astype(np.intp), n_cells - 1)
-    rows = mixture.rows[node]
-    x = (tables.tail[rows, cell[:, None]] * mixture.weights[node]).sum(axis=1)
-    return _rounded(x.astype(np.float32), tables.threshold)
-
-
-def _means(
-    levels: npt.NDArray[np.int16], tables: QuantileTables, mixture: NodeMixture
 ) -> npt.NDArray[np.float64]:
     """
     Average the values that would be drawn at each node.
 
     Parameters
     ----------
-    levels : ndarray, shape (n_nodes, n), int16
+    levels : ndarray, shape (n_nodes, n), integer
         From `_levels` of the coarse table, ADU.
     tables : QuantileTables
         Quantiles.

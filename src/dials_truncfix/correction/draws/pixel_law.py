@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from dials_truncfix.correction.correlation.noise_correlation import (
     NoiseCorrelation,
     measure_correlation,
 )
-from dials_truncfix.correction.draws.draw import draw_zeros
+from dials_truncfix.correction.draws.draw import drawn_runs, joined
 from dials_truncfix.correction.draws.local_mean import local_rates
 from dials_truncfix.correction.draws.mixture import NodeMixture
 from dials_truncfix.correction.draws.quantiles import QuantileTables
@@ -37,7 +38,7 @@ class PixelLaw:
 
     Attributes
     ----------
-    labels : ndarray, shape (ny, nx), int16
+    labels : ndarray, shape (ny, nx), signed integer
         Negative for the pixels whose zeros are not replaced.
     node : ndarray, shape (ny, nx), unsigned integer
         Node of each pixel.
@@ -53,7 +54,7 @@ class PixelLaw:
         And their correlation.
     """
 
-    labels: npt.NDArray[np.int16]
+    labels: npt.NDArray[np.signedinteger[Any]]
     node: npt.NDArray[np.unsignedinteger[Any]]
     tables: QuantileTables
     mixture: NodeMixture
@@ -128,7 +129,7 @@ def with_local_rates(
     known = law.mixture.weights.sum(axis=1) > 0.5
     labels = law.labels
     if not known.all():
-        labels = np.where(known[law.node], labels, np.int16(OUTSIDE))
+        labels = np.where(known[law.node], labels, labels.dtype.type(OUTSIDE))
     rates = local_rates(image, labels >= 0, start, laws, spots_only)
     return PixelLaw(labels, rates, laws.tables, laws.mixture, laws.rate)
 
@@ -203,6 +204,39 @@ def draw_pixels(
     ndarray, shape (ny, nx), int32
         ADU.
     """
+    runs = draw_runs(
+        image,
+        law,
+        seed=seed,
+        image_number=image_number,
+        assign=assign,
+        rounding=rounding,
+    )
+    return joined(runs, image.shape)
+
+
+def draw_runs(
+    image: IntArray,
+    law: PixelLaw,
+    *,
+    seed: int,
+    image_number: int,
+    assign: str,
+    rounding: str,
+) -> Iterator[npt.NDArray[np.int32]]:
+    """
+    Replace the zeros of an image in runs of consecutive pixels.
+
+    Parameters
+    ----------
+    image, law, seed, image_number, assign, rounding
+        As for `draw_pixels`.
+
+    Yields
+    ------
+    ndarray, shape (n,), int32
+        See `draw.drawn_runs`.
+    """
     uniforms = None
     if law.scores is not None and law.correlation is not None:
         uniforms = correlated_uniforms(
@@ -212,7 +246,7 @@ def draw_pixels(
             seed=seed,
             image_number=image_number,
         )
-    return draw_zeros(
+    yield from drawn_runs(
         image,
         law.labels,
         law.node,

@@ -19,7 +19,9 @@ _BLOCK = 1 << 16
 _ENOUGH_FOR_MOMENTS = 200_000
 
 
-def find_zeros(image: IntArray, labels: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:
+def find_zeros(
+    image: IntArray, labels: npt.NDArray[np.signedinteger[Any]]
+) -> npt.NDArray[np.intp]:
     """
     Find the zeros in the regions of an image.
 
@@ -53,7 +55,7 @@ def find_zeros(image: IntArray, labels: npt.NDArray[np.int16]) -> npt.NDArray[np
 
 
 def zeros_of_block(
-    values: IntArray, labels: npt.NDArray[np.int16]
+    values: IntArray, labels: npt.NDArray[np.signedinteger[Any]]
 ) -> npt.NDArray[np.intp]:
     """
     Find the zeros in a run of pixels; `find_zeros` for a part of an image.
@@ -112,7 +114,7 @@ def radial_moments(
 
 
 def some_zeros(
-    image: IntArray, labels: npt.NDArray[np.int16]
+    image: IntArray, labels: npt.NDArray[np.signedinteger[Any]]
 ) -> tuple[slice, npt.NDArray[np.intp]]:
     """
     Find the zeros in some rows of an image, evenly spread; in all of a small one.

@@ -109,9 +109,11 @@ def _best(starts: Array, objective: _Objective, intervals: Intervals) -> Array:
 
 
 def _minimise(start: Array, objective: _Objective, intervals: Intervals) -> Optimum:
-    return minimise(
-        lambda point: objective.model(point, intervals), start, objective.shape_bounds
-    )
+    def model_of(rows: NDArray[np.intp]) -> Callable[[Array], LocalModel]:
+        chosen = intervals.take(rows)
+        return lambda point: objective.model(point, chosen)
+
+    return minimise(model_of, start, objective.shape_bounds)
 
 
 def _from_neighbours(

@@ -48,6 +48,12 @@ class LocalModel:
     gradient: Array
     information: Array
 
+    def take(self, rows: NDArray[np.intp]) -> LocalModel:
+        """Return the chosen rows."""
+        return LocalModel(
+            self.nll[rows], self.gradient[:, rows], self.information[:, rows]
+        )
+
     def replace(self, rows: NDArray[np.bool_], other: LocalModel) -> LocalModel:
         """Return a copy with the chosen rows taken from another point."""
         return LocalModel(

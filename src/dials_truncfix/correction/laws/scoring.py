@@ -42,6 +42,8 @@ _SMALLEST_GAIN = 0.1
 _GOOD_GAIN = 0.5
 _LARGEST_LOG_SCALE_STEP = 1.0
 _SMALLEST_ANGLE = 1e-8
+# So large a part of the rows has to be done before the others are copied.
+_WORTH_LEAVING = 0.2
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,21 @@ class Optimum:
     nll: Array
     converged: NDArray[np.bool_]
 
+    def set(
+        self,
+        rows: NDArray[np.intp],
+        working: Array,
+        nll: Array,
+        converged: NDArray[np.bool_],
+    ) -> None:
+        """Set the chosen rows."""
+        self.working[rows] = working
+        self.nll[rows] = nll
+        self.converged[rows] = converged
+
 
 def minimise(
-    model_at: Callable[[Array], LocalModel],
+    model_of: Callable[[NDArray[np.intp]], Callable[[Array], LocalModel]],
     start: Array,
     shape_bounds: tuple[float, float],
 ) -> Optimum:
@@ -73,12 +87,13 @@ def minimise(
 
     A step is taken only if it lowers the row's value by a tenth of what its model
     predicted; otherwise its damping grows tenfold. The third parameter is kept
-    within its bounds, the other two then go to the minimum along the bound.
+    within its bounds, the other two then go to the minimum along the bound. Rows that
+    are done leave the batch.
 
     Parameters
     ----------
-    model_at : Callable
-        (n, 3) parameters -> LocalModel of n rows.
+    model_of : Callable
+        (m,) of the rows -> their model: (m, 3) parameters -> LocalModel of m rows.
     start : NDArray[np.float64]
         (n, 3) start parameters (location, log scale, shape).
     shape_bounds : tuple of float
@@ -89,11 +104,14 @@ def minimise(
     Optimum
         n rows.
     """
+    rows = np.arange(len(start))
     point = start.copy()
+    model_at = model_of(rows)
     here = model_at(point)
     learned = np.zeros_like(here.information)
     damping = np.full(len(point), _FIRST_DAMPING)
     done = np.zeros(len(point), dtype=bool)
+    end = Optimum(point.copy(), here.nll.copy(), done.copy())
     for _ in range(MAXIMUM_STEPS):
         curvature = _curvature(here.information, learned)
         step, predicted = bounded_newton_step(
@@ -105,8 +123,17 @@ def minimise(
         )
         done |= (predicted < TOLERANCE) & (damping <= 10.0 * _FIRST_DAMPING)
         done |= damping > _LARGEST_DAMPING
-        if done.all():
-            break
+        if np.count_nonzero(done) >= _WORTH_LEAVING * len(done):
+            end.set(rows, point, here.nll, done)
+            if done.all():
+                return end
+            left = np.flatnonzero(~done)
+            rows, point = rows[left], point[left]
+            damping, done = damping[left], done[left]
+            here = here.take(left)
+            learned, step = learned[:, left], step[:, left]
+            predicted = predicted[left]
+            model_at = model_of(rows)
         longest = np.maximum(np.abs(step[1]), _LARGEST_LOG_SCALE_STEP)
         step *= np.where(done, 0.0, _LARGEST_LOG_SCALE_STEP / longest)
         there = model_at(point + step.T)
@@ -118,7 +145,8 @@ def minimise(
         lowered = np.maximum(damping * 0.1, _SMALLEST_DAMPING)
         damping = np.where(gain > _GOOD_GAIN, lowered, damping)
         damping = np.where(accepted, damping, damping * 10.0)
-    return Optimum(point, here.nll, done)
+    end.set(rows, point, here.nll, done)
+    return end
 
 
 def _curvature(information: Array, learned: Array) -> Array:

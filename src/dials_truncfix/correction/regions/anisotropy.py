@@ -140,7 +140,7 @@ def azimuth_grid(
 
 
 def count_zeros(
-    image: IntArray, labels: npt.NDArray[np.int16], grid: AzimuthGrid
+    image: IntArray, labels: npt.NDArray[np.signedinteger[Any]], grid: AzimuthGrid
 ) -> ZeroCounts:
     """
     Count the zeros of an image around its annuli.

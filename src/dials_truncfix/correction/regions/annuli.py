@@ -26,8 +26,8 @@ class Annuli:
 
     Attributes
     ----------
-    labels : ndarray, shape (ny, nx), int16
-        Annulus of each pixel; ``OUTSIDE`` where masked.
+    labels : ndarray, shape (ny, nx), signed integer
+        Annulus of each pixel; ``OUTSIDE`` where masked. No wider than needed.
     edges : ndarray, shape (n_rings + 1,), float64
         Limits in the radial coordinate; annulus ``i`` holds
         ``edges[i] <= radius < edges[i + 1]``, the last one its upper edge as well.
@@ -37,7 +37,7 @@ class Annuli:
         Number of pixels in each annulus.
     """
 
-    labels: npt.NDArray[np.int16]
+    labels: npt.NDArray[np.signedinteger[Any]]
     edges: npt.NDArray[np.float64]
     radius: npt.NDArray[np.float32]
     n_pixels: npt.NDArray[np.int64]
@@ -135,7 +135,7 @@ def _divide(
     Annuli
     """
     n_rings = len(edges) - 1
-    labels = np.full(mask.shape, OUTSIDE, dtype=np.int16)
+    labels = np.full(mask.shape, OUTSIDE, dtype=np.min_scalar_type(-n_rings))
     n_pixels = np.zeros(n_rings, dtype=np.int64)
     total = np.zeros(n_rings)
     for start in range(0, len(radius), _ROWS):

@@ -8,6 +8,7 @@ a cell the regions follow each other from the centre outwards.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,7 @@ class Regions:
 
     Attributes
     ----------
-    labels : ndarray, shape (ny, nx), int16
+    labels : ndarray, shape (ny, nx), signed integer
         Region of each pixel; ``annuli.OUTSIDE`` where masked.
     table : RegionTable
         The regions.
@@ -82,7 +83,7 @@ class Regions:
         Tiles that a beam stop shadows; their pixels belong to no region.
     """
 
-    labels: npt.NDArray[np.int16]
+    labels: npt.NDArray[np.signedinteger[Any]]
     table: RegionTable
     shadow: npt.NDArray[np.bool_] | None = None
 

@@ -18,7 +18,7 @@ from dials_truncfix.postrefine.lattice.target import PARAMETER_NAMES
 from dials_truncfix.postrefine.merge.rejection import Verdict
 from dials_truncfix.postrefine.results.figures import Shell
 from dials_truncfix.postrefine.results.profiles import Profiles
-from dials_truncfix.sweep.record import as_json
+from dials_truncfix.sweep.record import as_json, on_one_line
 
 PROGRAM = "dials.truncfix_postrefine"
 #: Changes when the meaning of an entry does.
@@ -189,7 +189,7 @@ def write_record(
         stream.write(f'{head},\n "lattices": [')
         for number, lattice in enumerate(lattices):
             stream.write(",\n  " if number else "\n  ")
-            stream.write(as_json(lattice, indent=None).decode())
+            stream.write(on_one_line(lattice))
         stream.write("\n ]\n}\n")
 
 
