@@ -171,5 +171,9 @@ class FormatTVIPS(FormatMultiImage, Format):
 
     def get_raw_data(self, index: int | None = None) -> Any:
         """Return frame `index`, counted from 0, as flex.int (ADU)."""
+        return compat.to_flex(self.recorded_pixels(index or 0))
+
+    def recorded_pixels(self, index: int) -> Any:
+        """Return frame `index`, counted from 0, as ndarray in the type it has (ADU)."""
         with plain_failures():
-            return compat.to_flex(self._series.read_frame(index or 0))
+            return self._series.read_frame(index)

@@ -44,17 +44,21 @@ def compress(pixels: npt.NDArray[np.int32]) -> bytes:
     ValueError
         If the type is not int32, or values differ by 2**31 or more.
     """
+    if pixels.dtype != np.int32:
+        raise ValueError(f"byte-offset compression wants int32, got {pixels.dtype}")
     values = np.ascontiguousarray(pixels).reshape(-1)
     runs = (values[i : i + _BLOCK] for i in range(0, max(values.size, 1), _BLOCK))
     return b"".join(compress_runs(runs))
 
 
-def compress_runs(runs: Iterable[npt.NDArray[np.int32]]) -> Iterator[bytes]:
+def compress_runs(
+    runs: Iterable[npt.NDArray[np.signedinteger[Any]]],
+) -> Iterator[bytes]:
     """Compress an image that comes in runs of consecutive pixels.
 
     Parameters
     ----------
-    runs : iterable of ndarray of int32, shape (n,)
+    runs : iterable of ndarray of int32 or int16, shape (n,)
         Pixels in C order. A run is not looked at any more once the next is asked for.
 
     Yields
@@ -69,19 +73,18 @@ def compress_runs(runs: Iterable[npt.NDArray[np.int32]]) -> Iterator[bytes]:
     """
     before = np.int32(0)
     for run in runs:
-        if run.dtype != np.int32:
-            raise ValueError(f"byte-offset compression wants int32, got {run.dtype}")
         if run.size == 0:
             continue
         low, high = int(run.min()), int(run.max())
         if max(high, int(before), 0) - min(low, int(before), 0) >= 2**31:
             raise ValueError(f"values from {low} to {high} differ by more than 31 bits")
-        last = run[-1]
+        last = np.int32(run[-1])
         if max(high, int(before)) - min(low, int(before)) <= _LARGEST_16:
             # differences of half the bytes are right even where values are not
-            yield _compress_run(run.astype(np.int16), before.astype(np.int16))
+            narrow = run.astype(np.int16, copy=False)
+            yield _compress_run(narrow, before.astype(np.int16))
         else:
-            yield _compress_run(run, before)
+            yield _compress_run(run.astype(np.int32, copy=False), before)
         before = last
 
 

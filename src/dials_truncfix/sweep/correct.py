@@ -115,7 +115,7 @@ def drawn_runs(
 
     Yields
     ------
-    ndarray, shape (n,), int32
+    ndarray, shape (n,), int32 or int16
         ADU, in C order; a copy.
     """
     if law is None:

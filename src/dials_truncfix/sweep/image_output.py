@@ -148,7 +148,9 @@ def marked_runs(
     for run in runs:
         bad = run < 0
         bad &= ~valid[start : start + run.size]
-        run[bad] = panel.lowest - 1
+        if bad.any():
+            # never so in narrow runs, which were unsigned
+            run[bad] = panel.lowest - 1
         start += run.size
         yield run
 

@@ -176,7 +176,7 @@ def measure_images(task: MeasureTask) -> list[ImageHistograms]:
     work = unpack(task.sweep)
     measured = []
     for index in task.indices:
-        frame = work.source.read(index)
+        frame = work.source.read(index, narrow=True)
         measured.append(measure_frame(work, index, frame, work.image_regions(frame)))
     return measured
 

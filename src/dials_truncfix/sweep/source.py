@@ -28,7 +28,7 @@ class Frame:
     Attributes
     ----------
     pixels : ndarray, shape (slow, fast), int32
-        Recorded values, ADU. In an image that was `narrowed`, uint16 if they fit.
+        Recorded values, ADU. If a narrow image was asked for, uint16 where they fit.
     valid : ndarray, shape (slow, fast), bool
         False where the detector does not measure: outside the mask, saturated, or a
         negative value by which the format marks a pixel as bad. Images may share it.
@@ -36,11 +36,6 @@ class Frame:
 
     pixels: npt.NDArray[np.integer[Any]]
     valid: BoolArray
-
-    def narrowed(self) -> Frame:
-        """Copy an image that has to wait to half the memory."""
-        fits = self.pixels.min() >= 0 and self.pixels.max() <= np.iinfo(np.uint16).max
-        return Frame(self.pixels.astype(np.uint16), self.valid) if fits else self
 
 
 class SweepSource:
@@ -191,13 +186,15 @@ class SweepSource:
             )
         return mask
 
-    def read(self, index: int) -> Frame:
+    def read(self, index: int, narrow: bool = False) -> Frame:
         """Read one image.
 
         Parameters
         ----------
         index : int
             Position in the imageset, from 0.
+        narrow : bool
+            Take half the memory where the pixels fit into unsigned 16 bits.
 
         Raises
         ------
@@ -206,20 +203,21 @@ class SweepSource:
             is no longer what was imported.
         """
         try:
-            data = self.imageset.get_raw_data(index)[0]
+            recorded = self._recorded(index) if narrow else None
+            data = self.imageset.get_raw_data(index)[0] if recorded is None else None
         except IncorrectFormatError:
             raise ValueError(
                 f"{self.path(index)} is no longer what was imported: it was damaged or "
                 "replaced; dials.import says what is wrong with it"
             ) from None
-        pixels = np.asarray(flumpy.to_numpy(data))
+        pixels = np.asarray(flumpy.to_numpy(data) if recorded is None else recorded)
         if pixels.shape != self.shape:
             raise ValueError(
                 f"{self.path(index)}: image {self.numbers[index]} has "
                 f"{' × '.join(map(str, pixels.shape[::-1]))} pixels where the experiments "
                 f"say {self.shape[1]} × {self.shape[0]}: import images of one size only"
             )
-        if pixels.dtype != np.int32:
+        if pixels.dtype not in (np.int32, np.uint16):
             whole = np.rint(pixels)
             if not np.array_equal(whole, pixels) or np.abs(whole).max() >= 2**31:
                 raise ValueError(
@@ -228,7 +226,24 @@ class SweepSource:
                     "recorded them, before any processing"
                 )
             pixels = whole.astype(np.int32)
-        return Frame(pixels, self._valid(pixels))
+        valid = self._valid(pixels)
+        if narrow and pixels.dtype != np.uint16 and _fits_16_bits(pixels):
+            pixels = pixels.astype(np.uint16)
+        return Frame(pixels, valid)
+
+    def _recorded(self, index: int) -> npt.NDArray[Any] | None:
+        """Read an image in its own type, where its class can: with fewer copies."""
+        imageset = self.imageset
+        format_class = imageset.get_format_class()
+        if not hasattr(format_class, "recorded_pixels") or not hasattr(
+            imageset, "reader"
+        ):
+            return None
+        opened = format_class.get_instance(
+            imageset.get_path(index), **imageset.params()
+        )
+        pixels: npt.NDArray[Any] = opened.recorded_pixels(imageset.indices()[index])
+        return pixels if pixels.dtype == np.uint16 else None
 
     def _valid(self, pixels: IntArray) -> BoolArray:
         """Find the measured pixels of an image."""
@@ -238,7 +253,7 @@ class SweepSource:
             # formats mark bad pixels by values below the trusted range
             return mask & (pixels <= highest) & (pixels >= self.min_valid)
         # without sign the negative ones are the highest: one comparison for both
-        unsigned = pixels.view(np.uint32)
+        unsigned = pixels.view(f"u{pixels.itemsize}")
         return mask if unsigned.max() <= highest else mask & (unsigned <= highest)
 
     def path(self, index: int) -> str:
@@ -248,6 +263,10 @@ class SweepSource:
     def files(self) -> list[Path]:
         """List the files that hold the images, each once, in order."""
         return image_files(self.imageset)
+
+
+def _fits_16_bits(pixels: IntArray) -> bool:
+    return bool(pixels.min() >= 0 and pixels.max() <= np.iinfo(np.uint16).max)
 
 
 def image_files(imageset: Any) -> list[Path]:

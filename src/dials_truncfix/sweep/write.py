@@ -113,7 +113,9 @@ def fit_and_write_images(task: FitAndWriteTask) -> list[ImageFits]:
     work = unpack(task.measure.sweep)
     indices = task.measure.indices
     known = {image.regions.index: image for image in task.known}
-    n_bytes = work.source.shape[0] * work.source.shape[1] * (2 if _narrow(work) else 4)
+    # then of images that wait only the zeros are asked for
+    narrow = work.options.assign != "local" and work.options.noise == "independent"
+    n_bytes = work.source.shape[0] * work.source.shape[1] * (2 if narrow else 4)
     at_once = max(_BYTES_AT_ONCE // n_bytes, 1)
     fitted = []
     with _open_outputs(work, task.destinations, len(indices)) as write:
@@ -121,22 +123,17 @@ def fit_and_write_images(task: FitAndWriteTask) -> list[ImageFits]:
             read: list[tuple[Frame, Regions]] = []
             new: list[ImageHistograms] = []
             for index in block:
-                frame = work.source.read(index)
+                frame = work.source.read(index, narrow)
                 regions = work.image_regions(frame)
                 if index not in known:
                     new.append(measure_frame(work, index, frame, regions))
-                read.append((frame.narrowed() if _narrow(work) else frame, regions))
+                read.append((frame, regions))
             fits = iter(fit_each(new, work.options))
             images = [known.get(index) or next(fits) for index in block]
             for image, (frame, regions) in zip(images, read):
                 write(image.regions.index, frame, regions, image.fits)
             fitted += images
     return fitted
-
-
-def _narrow(work: SweepWork) -> bool:
-    """Whether of images that wait only the zeros will be asked for."""
-    return work.options.assign != "local" and work.options.noise == "independent"
 
 
 @contextmanager

@@ -180,14 +180,14 @@ def draw_zeros(
 
 
 def joined(
-    runs: Iterable[npt.NDArray[np.int32]], shape: tuple[int, ...]
+    runs: Iterable[npt.NDArray[np.signedinteger[Any]]], shape: tuple[int, ...]
 ) -> npt.NDArray[np.int32]:
     """
     Put an image together from runs of consecutive pixels.
 
     Parameters
     ----------
-    runs : iterable of ndarray, shape (n,), int32
+    runs : iterable of ndarray, shape (n,), signed integer
         In C order.
     shape : tuple of int
         Of the image.
@@ -205,7 +205,7 @@ def joined(
     return image
 
 
-def plain_runs(image: IntArray) -> Iterator[npt.NDArray[np.int32]]:
+def plain_runs(image: IntArray) -> Iterator[npt.NDArray[np.signedinteger[Any]]]:
     """
     Cut an image into runs of consecutive pixels, as `drawn_runs` does.
 
@@ -216,12 +216,14 @@ def plain_runs(image: IntArray) -> Iterator[npt.NDArray[np.int32]]:
 
     Yields
     ------
-    ndarray, shape (n,), int32
-        A copy.
+    ndarray, shape (n,), int32 or int16
+        A copy; of unsigned 16 bits a narrow one where they fit.
     """
-    flat = image.ravel()
+    flat, narrow = image.ravel(), np.iinfo(np.int16).max
     for start in range(0, flat.size, _BLOCK):
-        yield flat[start : start + _BLOCK].astype(np.int32)
+        run = flat[start : start + _BLOCK]
+        fits = run.dtype == np.uint16 and run.max() <= narrow
+        yield run.astype(np.int16 if fits else np.int32)
 
 
 def drawn_runs(
@@ -236,7 +238,7 @@ def drawn_runs(
     assign: str = "random",
     rounding: str = "round",
     uniforms: npt.NDArray[np.float64] | None = None,
-) -> Iterator[npt.NDArray[np.int32]]:
+) -> Iterator[npt.NDArray[np.signedinteger[Any]]]:
     """
     Replace the zeros of an image in runs of consecutive pixels.
 
@@ -252,8 +254,8 @@ def drawn_runs(
 
     Yields
     ------
-    ndarray, shape (n,), int32
-        In C order, ADU. What is done to it changes nothing else.
+    ndarray, shape (n,), int32 or int16
+        In C order, ADU; narrow as from `plain_runs`. What is done to it changes nothing else.
 
     Raises
     ------
@@ -309,7 +311,7 @@ def drawn_runs(
 
 
 def _draw_run(
-    run: npt.NDArray[np.int32],
+    run: npt.NDArray[np.signedinteger[Any]],
     zero: BoolArray,
     nodes: npt.NDArray[np.unsignedinteger[Any]],
     bits: npt.NDArray[np.uint16],
@@ -320,7 +322,7 @@ def _draw_run(
 
     Parameters
     ----------
-    run : ndarray, shape (n,), int32
+    run : ndarray, shape (n,), signed integer
         Pixels, ADU; changed in place.
     zero : ndarray, shape (n,), bool
         Those to be drawn, which are zero.
@@ -495,5 +497,7 @@ def _rounded(x: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.int
     """Round as the camera would have, and see to it that nothing becomes positive."""
     x += np.float32(1.0 - threshold)
     np.floor(x, out=x)
-    np.clip(x, np.float32(_LOWEST), np.float32(0.0), out=x)
+    # np.clip takes longer to begin with than for the few pixels of a tail
+    np.maximum(x, np.float32(_LOWEST), out=x)
+    np.minimum(x, np.float32(0.0), out=x)
     return x.astype(np.int16)

@@ -223,7 +223,7 @@ def draw_runs(
     image_number: int,
     assign: str,
     rounding: str,
-) -> Iterator[npt.NDArray[np.int32]]:
+) -> Iterator[npt.NDArray[np.signedinteger[Any]]]:
     """
     Replace the zeros of an image in runs of consecutive pixels.
 
@@ -234,7 +234,7 @@ def draw_runs(
 
     Yields
     ------
-    ndarray, shape (n,), int32
+    ndarray, shape (n,), int32 or int16
         See `draw.drawn_runs`.
     """
     uniforms = None
