@@ -4,7 +4,7 @@ Corrects a simulated sweep, and writes and reads its images through the function
 the program uses; besides, NeXus with other settings of gzip than it uses. Of the
 repeats the least counts, as other work on the machine only adds.
 
-Usage: python benchmarks/compression.py [--images N] [--repeats N]
+Usage: python benchmarks/nexus_compression.py [--images N] [--repeats N]
 """
 
 from __future__ import annotations
