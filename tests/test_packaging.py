@@ -55,6 +55,48 @@ def test_the_conda_recipe_names_and_tries_each_command():
         assert f"    - {entry.name} -h\n" in recipe
 
 
+def rendered_recipe() -> dict:
+    """The recipe as conda-build reads it."""
+    jinja2 = pytest.importorskip("jinja2")
+    yaml = pytest.importorskip("yaml")
+    text = (ROOT / "recipe" / "meta.yaml").read_text()
+    template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(text)
+    return yaml.safe_load(template.render(PYTHON="python", python_min="3.9"))
+
+
+def test_the_conda_recipe_has_what_conda_forge_asks_for():
+    """The linter of conda-forge is not on PyPI: what it asks of every recipe."""
+    recipe = rendered_recipe()
+    assert list(recipe) == [
+        "package",
+        "source",
+        "build",
+        "requirements",
+        "test",
+        "about",
+        "extra",
+    ]
+    assert recipe["build"]["noarch"] == "python"
+    assert isinstance(recipe["build"]["number"], int)
+    assert {"license", "license_file", "summary"} <= set(recipe["about"])
+    assert recipe["extra"]["recipe-maintainers"]
+    assert recipe["test"]["imports"] and recipe["test"]["commands"]
+    assert {"python 3.9", "pip"} <= set(recipe["requirements"]["host"])
+
+
+def test_the_conda_recipe_requires_what_the_package_does():
+    needed = {
+        re.match(r"[\w.-]+", line).group()
+        for line in metadata.requires("dials_truncfix")
+        if "extra" not in line
+    }
+    # without these two there is no report, which conda users expect
+    needed |= {"dials", "jinja2", "plotly"}
+    given = {line.split()[0] for line in rendered_recipe()["requirements"]["run"]}
+    assert needed <= given
+    assert {"python"} <= given
+
+
 def test_versions_agree():
     version = dials_truncfix.__version__
     assert f'version = "{version}"' in (ROOT / "recipe" / "meta.yaml").read_text()
@@ -119,3 +161,10 @@ def test_working_copy_environment_sets_libtbx_build():
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == dials_truncfix.__file__
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="Python 3.9 has no such list")
+def test_no_benchmark_takes_the_name_of_a_standard_module():
+    """Scripts find their neighbours first: others would import the wrong one."""
+    names = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+    assert names.isdisjoint(sys.stdlib_module_names)
