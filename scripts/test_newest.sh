@@ -2,6 +2,7 @@
 # Run the tests on the newest DIALS, the one that Debian unstable packages.
 #
 #   sh scripts/test_newest.sh [PYTEST OPTION ...]
+#   sh scripts/test_newest.sh -- COMMAND [ARGUMENT ...]    run something else there
 #
 # The first call unpacks a Debian unstable with DIALS below .newest/root: 4 GB, some
 # minutes. Later calls use it again; remove .newest to get a newer one. The working
@@ -18,7 +19,7 @@ root=$here/.newest/root
 # python3-gemmi is missing among the dependencies of Debian's python3-dials.
 packages="ca-certificates dials python3-dials python3-gemmi python3-venv
     python3-setuptools python3-wheel python3-scipy python3-tifffile python3-pytest
-    python3-hypothesis python3-jinja2 python3-plotly python3-pil"
+    python3-hypothesis python3-jinja2 python3-plotly python3-pil xvfb"
 
 say() {
     printf 'newest: %s\n' "$*"
@@ -37,40 +38,7 @@ if [ "$(id -u)" -ne 0 ]; then
         sh scripts/test_newest.sh "$@"
 fi
 
-mirror() {
-    if [ -n "${DIALS_TRUNCFIX_MIRROR:-}" ]; then
-        printf '%s\n' "$DIALS_TRUNCFIX_MIRROR"
-        return
-    fi
-    # shellcheck disable=SC2016
-    apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' \
-        'Created-By: Packages' 2>/dev/null | sed -n 's/^Debian Debian //p' | head -n 1
-}
-
-unpack() {
-    if ! command -v mmdebstrap >/dev/null 2>&1; then
-        command -v apt-get >/dev/null 2>&1 ||
-            die "install mmdebstrap; this machine has no apt-get to do so."
-        say "apt-get installs mmdebstrap"
-        export DEBIAN_FRONTEND=noninteractive
-        apt-get -qq update
-        apt-get -qq install -y --no-install-recommends mmdebstrap >/dev/null
-    fi
-    uri=$(mirror)
-    [ -n "$uri" ] || die "no Debian mirror among this machine's apt sources." \
-        "Name one in DIALS_TRUNCFIX_MIRROR."
-    say "unpacking Debian unstable with DIALS into .newest/root"
-    mkdir -p .newest
-    # What an interrupted call left is not a root.
-    rm -rf .newest/partial
-    # A frozen mirror's release file may be past its date; it stays signature-checked.
-    # shellcheck disable=SC2086
-    mmdebstrap --quiet --mode=root --variant=apt \
-        --aptopt='Acquire::Check-Valid-Until "false"' \
-        --include="$(printf '%s,' $packages | sed 's/,$//')" \
-        unstable .newest/partial "$uri"
-    mv .newest/partial "$root"
-}
+. scripts/debian_root.sh
 
 # The working copy, without what this machine made in it; the .venv in the root stays.
 copy_working_copy() {
@@ -85,25 +53,19 @@ copy_working_copy() {
 if [ -d "$root" ]; then
     say "using .newest/root"
 else
-    unpack
+    say "unpacking Debian unstable with DIALS into .newest/root"
+    # shellcheck disable=SC2086
+    unpack "$root" unstable apt $packages
 fi
 copy_working_copy
 
 data=${DIALS_TRUNCFIX_TEST_DATA:-$here/../shared/data}
-mkdir -p "$root/srv/shared/data"
-export root data
-
-# A mount namespace of its own: the mounts end with the process.
 # shellcheck disable=SC2016
-exec unshare --mount --pid --fork --kill-child sh -c '
-    set -eu
-    mount -t proc proc "$root/proc"
-    mount --rbind /dev "$root/dev"
-    mount -t tmpfs tmpfs "$root/tmp"
-    [ ! -d "$data" ] || mount --bind -o ro "$data" "$root/srv/shared/data"
-    exec chroot "$root" /usr/bin/env -i HOME=/root LANG=C.UTF-8 \
-        PATH=/srv/main/.venv/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -c "
-            cd /srv/main
-            sh scripts/environment.sh
-            exec .venv/bin/python -m pytest \"\$@\"" sh "$@"
-' sh "$@"
+in_root "$root" "$data" sh -c '
+    cd /srv/main
+    sh scripts/environment.sh
+    if [ "${1:-}" = -- ]; then
+        shift
+        exec "$@"
+    fi
+    exec .venv/bin/python -m pytest "$@"' sh "$@"
