@@ -4,19 +4,24 @@ PYTHON := .venv/bin/python
 ENVIRONMENT := sh scripts/environment.sh
 # Options for pytest, such as PYTEST_ARGS="-x tests/io".
 PYTEST_ARGS ?=
+# Options for make bench, such as BENCH_ARGS="--quick" or BENCH_ARGS="--page".
+BENCH_ARGS ?=
 # How long make check feeds each reader of files with what a fuzzer thinks up.
 FUZZ_SECONDS ?= 10
 # Commands that our commands start have to be those of the same environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help environment demo test test-newest check bench docs tutorials lint clean
+.PHONY: help environment demo test test-newest test-readme check bench neighbours docs \
+	tutorials lint clean
 
 help:
 	@echo "make demo         simulate a truncated sweep, repair it, compare with the truth"
 	@echo "make test         run the tests"
 	@echo "make test-newest  run the tests on the newest DIALS, in a separate Debian root"
-	@echo "make check        run lint, all tests, the slow ones too, and the fuzzer"
+	@echo "make test-readme  follow README.rst to the letter, on a bare Debian root"
+	@echo "make check        run lint, all tests, the slow ones too, the fuzzer, test-readme"
 	@echo "make bench        time the program against its peers"
+	@echo "make neighbours   try commands of DIALS, oldest and newest, on what is written"
 	@echo "make docs         build the documentation: docs/_build/html/index.html"
 	@echo "make tutorials    run the commands of the tutorials; renew their output and pictures"
 	@echo "make lint         ruff check, ruff format --check, mypy"
@@ -35,13 +40,25 @@ test: environment
 test-newest:
 	@sh scripts/test_newest.sh -m "not slow" $(PYTEST_ARGS)
 
+test-readme:
+	@sh scripts/test_readme.sh
+
 check: lint
-	@$(ENVIRONMENT) cluster fuzz
+	@$(ENVIRONMENT) cluster fuzz packaging
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 	$(PYTHON) tests/fuzzing/fuzz_readers.py --seconds $(FUZZ_SECONDS)
+	@sh scripts/test_readme.sh
 
 bench: environment
-	$(PYTHON) benchmarks/benchmark.py
+	$(PYTHON) benchmarks/benchmark.py $(BENCH_ARGS)
+
+# The page of the documentation is made from the records of both ends.
+neighbours: environment
+	$(PYTHON) benchmarks/neighbours.py --json docs/measured
+	@sh scripts/test_newest.sh -- .venv/bin/python benchmarks/neighbours.py \
+	    --json docs/measured
+	cp .newest/root/srv/main/docs/measured/dials-*.json docs/measured
+	$(PYTHON) benchmarks/neighbours_page.py
 
 docs:
 	@$(ENVIRONMENT) docs

@@ -64,10 +64,15 @@ def simulate(folder: Path, arguments: list[str]) -> tuple[Path, list[str]]:
         ],
         folder,
     )
+    return folder / "simulated", import_advice(text)
+
+
+def import_advice(text: str) -> list[str]:
+    """Arguments for dials.import in what dials.truncfix_simulate printed."""
     advice = re.search(r"dials\.import ((?:.*\\\n)*.*)", text)
     if advice is None:
         raise RuntimeError("dials.truncfix_simulate did not say how to import")
-    return folder / "simulated", shlex.split(advice[1].replace("\\\n", " "))
+    return shlex.split(advice[1].replace("\\\n", " "))
 
 
 def import_arms(folder: Path, advice: list[str], options: list[str]) -> dict[str, Path]:

@@ -4,12 +4,13 @@ A frame of 0.3 electrons a pixel, stored in every way that SerialEM has; what co
 one is reading the same pixels as plain bytes by numpy. Other programs read what they
 can. Of the repeats the least counts, as other work on the machine only adds.
 
-Usage: python benchmarks/frame_reading.py [--repeats N]
+Usage: python benchmarks/frame_reading.py [--repeats N] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 import tracemalloc
@@ -85,7 +86,9 @@ def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    args = parser.parse_args()
+    repeats = args.repeats
     generator = np.random.default_rng(1)
     frame = np.minimum(generator.poisson(0.3, (ROWS, COLUMNS)), 15).astype(np.uint8)
     results: dict[str, tuple[float, float]] = {}
@@ -110,6 +113,12 @@ def main() -> None:
         for kind, (seconds, frames) in results.items()
     ]
     print(tabulate(rows, ["", "s", "ratio", "memory (frames)"], disable_numparse=True))
+    if args.json:
+        figures = [
+            {"kind": kind, "seconds": seconds, "frames": frames}
+            for kind, (seconds, frames) in results.items()
+        ]
+        args.json.write_text(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

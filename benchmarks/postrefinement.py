@@ -1,6 +1,7 @@
 """dials.truncfix_postrefine against the truth and beside cctbx.xfel and PRIME, in one run.
 
-Usage: python benchmarks/postrefinement.py [--lattices N] [--peers N] [--data FOLDER]
+Usage: python benchmarks/postrefinement.py [--parts NAME ...] [--lattices N] [--peers N]
+           [--data FOLDER] [--json FILE]
 
 Simulated stills of a crystal of the cell of lysozyme: what comes back of the known errors of
 their orientations, scales and radii, at which CPU time, and how well stills merged on
@@ -12,10 +13,13 @@ taken in this process, one after the other; without cctbx.xfel or PRIME their ro
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 # threads of a linear algebra library would count as CPU time, and win nothing
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -182,8 +186,23 @@ def _kept(outcome: Outcome, candidates: int) -> str:
     return f"{outcome.accepted.sum()}/{candidates}"
 
 
+PARTS: dict[str, Callable[[argparse.Namespace], Any]] = {
+    "derivatives": lambda args: derivatives(),
+    "agreement": lambda args: agreement(args.peers),
+    "recovery": lambda args: recovery(args.lattices, args.peers),
+    "rotations": lambda args: rotations(args.lattices),
+    "uncertainties": lambda args: uncertainties(args.lattices),
+    "invariance": lambda args: invariance(),
+    "cells": lambda args: cells(args.lattices),
+    "ambiguity": lambda args: ambiguity(args.lattices),
+    "end_to_end": lambda args: end_to_end(2 * args.lattices),
+    "real": lambda args: None if args.data is None else real(args.data),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--lattices", type=int, default=200)
     parser.add_argument("--peers", type=int, default=40, help="lattices for the others")
     named = os.environ.get("DIALS_TRUNCFIX_TEST_DATA")
@@ -193,18 +212,14 @@ def main() -> None:
         default=None if named is None else Path(named),
         help="folder with real data; else that of the tests",
     )
+    parser.add_argument(
+        "--json", type=Path, help="write the CPU times of recovery to this file"
+    )
     args = parser.parse_args()
-    derivatives()
-    agreement(args.peers)
-    recovery(args.lattices, args.peers)
-    rotations(args.lattices)
-    uncertainties(args.lattices)
-    invariance()
-    cells(args.lattices)
-    ambiguity(args.lattices)
-    end_to_end(2 * args.lattices)
-    if args.data is not None:
-        real(args.data)
+    done = {name: PARTS[name](args) for name in args.parts}
+    if args.json:
+        figures = {"peers": args.peers, "seconds": done.get("recovery")}
+        args.json.write_text(json.dumps(figures, indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":

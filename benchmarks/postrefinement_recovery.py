@@ -82,15 +82,24 @@ def of_peer(answers: list[Answer], data: Simulated) -> tuple[list[str], float]:
     return figures(accepted, error, seconds, len(answers)), seconds / len(answers)
 
 
-def recovery(n_lattices: int, n_peers: int) -> None:
-    """Print what comes back of known orientations."""
+def recovery(n_lattices: int, n_peers: int) -> dict[str, dict[str, float]]:
+    """Print what comes back of known orientations.
+
+    Returns
+    -------
+    dict of str to dict of str to float
+        For each scenario the CPU time of each program, s a lattice.
+    """
     ratios: dict[str, list[float]] = {}
+    times: dict[str, dict[str, float]] = {}
     for scenario in SCENARIOS:
         data = simulate(scenario, n_lattices)
         rows, own = [], 0.0
+        spent = times.setdefault(scenario.name, {})
         for protocol in ("all", "rs_hybrid"):
             row, seconds = ours(data, scenario.model, protocol)
             own = own or seconds
+            spent[f"ours, {protocol}"] = seconds
             rows.append([f"ours, {protocol}", *row])
         lattices = [
             as_lattice(still, SYMMETRY, scenario.wavelength)
@@ -100,6 +109,7 @@ def recovery(n_lattices: int, n_peers: int) -> None:
             if program is not None and lattices:
                 row, seconds = of_peer(run_peer(program, lattices), data)
                 ratios.setdefault(name, []).append(seconds / own)
+                spent[name] = seconds
                 rows.append([name, *row])
         rows.append(["asked", "99", "", *scenario.asked, "2"])
         size = len(data.lattices.row) / n_lattices
@@ -122,6 +132,7 @@ def recovery(n_lattices: int, n_peers: int) -> None:
                 for name, values in ratios.items()
             ],
         )
+    return times
 
 
 def rotations(n_lattices: int) -> None:

@@ -1,7 +1,7 @@
 """dials.truncfix_postrefine on many lattices: memory, time and equality of results.
 
 Usage: python benchmarks/postrefinement_scale.py [--lattices N] [--batch N] [--one-pair]
-           [--cycles N] [--repeats N] [--folder FOLDER]
+           [--cycles N] [--repeats N] [--folder FOLDER] [--json FILE]
 
 Simulated stills of about 200 reflections are written in batches, as dials.ssx_integrate
 does, and refined against each other by the command with one process and with two, and a
@@ -18,36 +18,21 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import shutil
-import subprocess
-import sys
 import tempfile
-import threading
-import time
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 # threads of a linear algebra library would count as CPU time, and win nothing
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from watched import Cost, run
+
 from dials.util import tabulate
 
-BIN = Path(sys.executable).parent
 #: About 200 reflections to a still.
 STILLS = ("d_min=3.1", "stills.rs=0.0007", "stills.orientation_error=0.1")
 RECORD = "dials.truncfix_postrefine.json"
-MB = 1024.0
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a run took: memory in MB, times in s."""
-
-    wall: float
-    cpu: float
-    largest: float
-    together: float
 
 
 def simulate(folder: Path, n_lattices: int, batch: int | None) -> Cost:
@@ -56,56 +41,6 @@ def simulate(folder: Path, n_lattices: int, batch: int | None) -> Cost:
         arguments.append(f"stills.batch={batch}")
     command = ["dials.truncfix_simulate", "source=stills", *STILLS, *arguments]
     return run([*command, "output.log=None"], folder.parent)
-
-
-def run(command: list[str], folder: Path) -> Cost:
-    """Run a command, and watch the memory of it and its children."""
-    peaks = {"largest": 0.0, "together": 0.0}
-    program = [str(BIN / command[0]), *command[1:]]
-    begin = time.monotonic()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with open(folder / "printed.log", "w") as printed:
-        process = subprocess.Popen(
-            program, cwd=folder, stdout=printed, stderr=subprocess.STDOUT
-        )
-        watch = threading.Thread(target=follow, args=(process, peaks))
-        watch.start()
-        code = process.wait()
-        watch.join()
-    if code:
-        raise SystemExit((folder / "printed.log").read_text()[-2000:])
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(time.monotonic() - begin, cpu, peaks["largest"], peaks["together"])
-
-
-def follow(process: subprocess.Popen[bytes], peaks: dict[str, float]) -> None:
-    """Add up resident memory; the kernel's own peak of the parent misses its children."""
-    while process.poll() is None:
-        sizes = [resident(pid) for pid in family(process.pid)]
-        peaks["largest"] = max(peaks["largest"], *sizes, 0.0)
-        peaks["together"] = max(peaks["together"], sum(sizes))
-        time.sleep(0.2)
-
-
-def family(pid: int) -> list[int]:
-    result = [pid]
-    for parent in result:
-        try:
-            text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-        except OSError:
-            continue
-        result += map(int, text.split())
-    return result
-
-
-def resident(pid: int) -> float:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    sizes = [line.split()[1] for line in lines if line.startswith("VmRSS")]
-    return int(sizes[0]) / MB if sizes else 0.0
 
 
 def refine(
@@ -151,6 +86,7 @@ def main() -> None:
     parser.add_argument("--cycles", type=int, default=2, help="after that of scaling")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="else a temporary one")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = (args.folder or Path(temporary)).absolute()
@@ -161,8 +97,10 @@ def main() -> None:
 def measure(args: argparse.Namespace, folder: Path) -> None:
     n = args.lattices
     inputs = folder / f"stills_{n}"
+    simulated = None
     if not inputs.exists():
         cost = simulate(inputs, n, None if args.one_pair else args.batch)
+        simulated = asdict(cost)
         print(
             f"{n} stills simulated: {cost.wall:.0f} s, {cost.largest:.0f} MB",
             flush=True,
@@ -210,6 +148,16 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     print(f"CPU time of 1 process over half of that of 2: {2 * one.cpu / two.cpu:.2f}")
     print(f"Results of 1 and 2 processes are equal: {len(digests) == 1}")
     print(summary(folder / f"out_{n}_2"))
+    if args.json:
+        figures = {
+            "simulated": simulated,
+            "costs": [
+                {"lattices": size, "processes": nproc, **asdict(cost)}
+                for (size, nproc), cost in costs.items()
+            ],
+            "equal": len(digests) == 1,
+        }
+        args.json.write_text(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

@@ -209,8 +209,8 @@ output {
   lattices_per_file = 1000
     .type = int(value_min=1)
     .help = "Where there are more, experiments and reflections are written in numbered"
-            "parts, postrefined_000.expt and so on. Lattices of one input file stay"
-            "together."
+            "parts, postrefined_000.expt and so on, which dials.combine_experiments"
+            "joins for dials.merge. Lattices of one input file stay together."
     .expert_level = 1
   mtz = merged.mtz
     .type = path

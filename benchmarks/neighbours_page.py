@@ -1,0 +1,143 @@
+"""Write docs/neighbours.rst from docs/measured/dials-*.json.
+
+Usage: python benchmarks/neighbours_page.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from neighbour_steps import SWEEPS, TABLES
+from rst_pages import DOCS, MEASURED, section, table
+
+PAGE = DOCS / "neighbours.rst"
+#: One input's outcomes of one release, by command.
+Outcomes = dict[str, list[dict[str, Any]]]
+
+
+def records() -> dict[str, list[dict[str, Any]]]:
+    """Read what was tried, by release of DIALS, oldest first."""
+    found = [json.loads(path.read_text()) for path in MEASURED.glob("dials-*.json")]
+    found.sort(key=lambda record: [int(n) for n in re.findall(r"\d+", record["dials"])])
+    return {record["dials"]: record["outcomes"] for record in found}
+
+
+class Notes:
+    """Numbered notes on what did not work."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def number(self, text: str) -> int:
+        """Give the number of a note, a new one if it was not there."""
+        if text not in self.texts:
+            self.texts.append(text)
+        return self.texts.index(text) + 1
+
+
+def cell(outcomes: list[dict[str, Any]], n_inputs: int, notes: Notes) -> str:
+    """How many inputs a command did what it should on, and notes on the others."""
+    if not outcomes:
+        return ""
+    done = sum(each["status"] == "done" for each in outcomes)
+    numbers = {
+        notes.number(f"``{each['command'].split()[0]}``: {plain(each['message'])}")
+        for each in outcomes
+        if each["status"] != "done"
+    }
+    marks = ", ".join(str(number) for number in sorted(numbers))
+    text = "yes" if done == n_inputs else f"{done} of {n_inputs}" if done else "no"
+    return f"{text} ({marks})" if marks else text
+
+
+def plain(message: str) -> str:
+    """Take what reStructuredText would understand out of a message."""
+    return re.sub(r"([\\*`|_])", r"\\\1", message)
+
+
+def rows(
+    found: dict[str, list[dict[str, Any]]], inputs: tuple[str, ...], notes: Notes
+) -> Iterator[list[str]]:
+    """Rows of a table: a command, what came out, and how it went in each release."""
+    mine = {
+        release: [each for each in outcomes if each["input"] in inputs]
+        for release, outcomes in found.items()
+    }
+    commands = dict.fromkeys(
+        generic(each) for outcomes in mine.values() for each in outcomes
+    )
+    for command in commands:
+        cells, shown = [], ""
+        for outcomes in mine.values():
+            alike = [each for each in outcomes if generic(each) == command]
+            cells.append(cell(alike, len({each["input"] for each in alike}), notes))
+            shown = shown or next(
+                (e["message"] for e in alike if e["status"] == "done"), ""
+            )
+        yield [f"``{command}``", plain(shown), *cells]
+
+
+def generic(outcome: dict[str, Any]) -> str:
+    """Give the command without what is different for every input or only names output."""
+    text = outcome["command"]
+    for images in SWEEPS.values():
+        text = text.replace(images, "IMAGES")
+    text = re.sub(r"postrefined_\d+", "postrefined_N", text)
+    words = text.split()
+    kept = [word for word in words if not re.match(r"(output|mtz|mmcif|nxs)\.", word)]
+    return " ".join(dict.fromkeys(kept))
+
+
+def page(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Whole page."""
+    notes = Notes()
+    releases = list(found)
+    head = ["Command", "What came out", *releases]
+    sweeps = table(head, list(rows(found, tuple(SWEEPS), notes)))
+    tables = table(head, list(rows(found, TABLES, notes)))
+    texts = [f"{number}. {text}" for number, text in enumerate(notes.texts, 1)]
+    return (
+        "\n\n".join(
+            [
+                section("Commands of DIALS"),
+                ".. Written by benchmarks/neighbours_page.py from measured/dials-*.json:\n"
+                "   change these, not this page.",
+                "``python benchmarks/neighbours.py`` runs commands of DIALS on what this "
+                "package writes, and looks at what they leave behind: numbers of images and "
+                "reflections, pixels that are the same as before, merged files that iotbx "
+                "reads. The tables say what was tried with DIALS "
+                f"{' and '.join(releases)}. *yes*: exit code 0 and sane output on every input that "
+                "it was tried on; numbers in brackets are those of the notes at the end. *What "
+                "came out* is of the first input of the first release.",
+                section(
+                    "Corrected sweeps",
+                    "A simulated sweep of 40 images, corrected to CBF, SMV, NeXus and a "
+                    "sidecar, one folder for each. What reads images is tried on all four, and has to "
+                    "give the same numbers; the rest on the first.",
+                    sweeps,
+                ),
+                section(
+                    "Postrefined tables",
+                    "60 simulated stills, postrefined to ``postrefined.expt`` and "
+                    "``postrefined.refl``, and with ``output.lattices_per_file=20`` to "
+                    "three numbered parts, which ``dials.combine_experiments`` joins: "
+                    "``dials.merge`` takes one pair of files.",
+                    tables,
+                ),
+                section("Notes", "\n".join(texts) or "Nothing failed."),
+            ]
+        )
+        + "\n"
+    )
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(records()))
+
+
+if __name__ == "__main__":
+    main()
