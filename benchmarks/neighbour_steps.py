@@ -68,7 +68,7 @@ class Step:
     quick : bool
         Whether the short run has it.
     once : bool
-        Whether one input of its kind is enough, as no image is read.
+        Whether one input of its kind is enough.
     excuse : tuple of str, optional
         Where the fault is not in its input: a regular expression that the message of
         the failure matches, and what is known of it.
@@ -122,6 +122,7 @@ def sweep_steps(images: str) -> Iterator[Step]:
     yield Step(
         "dials.background few.expt corrected=True output.plot=electrons.png",
         written("electrons.png"),
+        once=True,
     )
     yield Step(
         "dials.generate_mask few.expt untrusted.circle=320,320,40 d_min=2.5"
@@ -142,6 +143,7 @@ def sweep_steps(images: str) -> Iterator[Step]:
     yield Step(
         "dials.find_bad_pixels few.expt image_range=1,10 output.mask=bad.mask",
         written("bad.mask"),
+        once=True,
     )
     yield Step(
         "dials.rs_mapper few.expt grid_size=64 map_file=reciprocal.ccp4",
@@ -167,20 +169,22 @@ def sweep_steps(images: str) -> Iterator[Step]:
     yield Step(
         f"dials.find_hot_pixels {corrected} strong.refl output.mask=hot.mask",
         written("hot.mask"),
+        once=True,
     )
     yield Step(
         f"dials.spot_counts_per_image {corrected} strong.refl",
         says(r"(?s)\| +1 \| +(\d+) \|.*\| +40 \|"),
-        True,
+        once=True,
     )
     yield Step(
         f"dials.search_beam_position {corrected} strong.refl",
         readable("optimised.expt", N_IMAGES),
-        True,
+        once=True,
     )
     yield Step(
         f"dials.find_rotation_axis {corrected} strong.refl",
         written("optimised.expt"),
+        once=True,
     )
     yield Step(
         f"dials.index {corrected} strong.refl space_group=P43212"
@@ -192,25 +196,26 @@ def sweep_steps(images: str) -> Iterator[Step]:
     yield Step(
         "dials.reciprocal_lattice_viewer indexed.expt indexed.refl",
         written("viewer.png"),
-        True,
         display=True,
         excuse=_OLD_WX,
+        once=True,
     )
     yield Step(
         "dials.image_viewer indexed.expt indexed.refl",
         written("viewer.png"),
-        True,
         display=True,
         excuse=_OLD_WX,
+        once=True,
     )
     yield Step(
         "dials.refine_bravais_settings indexed.expt indexed.refl detector.fix=distance",
         written("bravais_setting_*.expt", 5),
+        once=True,
     )
     yield Step(
         "dials.reindex indexed.expt indexed.refl change_of_basis_op=a,b,c",
         reflections("reindexed.refl", 1500),
-        True,
+        once=True,
     )
     yield Step(
         "dials.refine indexed.expt indexed.refl detector.fix=distance",
@@ -221,10 +226,12 @@ def sweep_steps(images: str) -> Iterator[Step]:
     yield Step(
         "dials.create_profile_model refined.expt refined.refl",
         experiments("models_with_profiles.expt", 1, N_IMAGES),
-        True,
+        once=True,
     )
     yield Step(
-        "dials.predict refined.expt d_min=2", reflections("predicted.refl", 1500)
+        "dials.predict refined.expt d_min=2",
+        reflections("predicted.refl", 1500),
+        once=True,
     )
     yield Step(
         "dials.integrate refined.expt refined.refl nproc=1",
@@ -233,7 +240,9 @@ def sweep_steps(images: str) -> Iterator[Step]:
         quick=True,
     )
     yield Step(
-        "dials.model_background integrated.expt", written("background.pickle"), True
+        "dials.model_background integrated.expt",
+        written("background.pickle"),
+        once=True,
     )
     for step in _later_steps():
         yield replace(step, once=True)

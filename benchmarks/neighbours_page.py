@@ -115,8 +115,8 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
                 section(
                     "Corrected sweeps",
                     "A simulated sweep of 40 images, corrected to CBF, SMV, NeXus and a "
-                    "sidecar, one folder for each. What reads images is tried on all four, and has to "
-                    "give the same numbers; the rest on the first.",
+                    "sidecar, one folder for each. What reads images is tried on all four, and has "
+                    "to give the same numbers; the rest on the first.",
                     sweeps,
                 ),
                 section(
