@@ -8,6 +8,7 @@
 # installation for one user. This machine is not changed, except that apt installs
 # mmdebstrap where it is missing. Without root, or without git, nothing is done.
 #
+#   PYTEST_ARGS                options for pytest, where not all tests are to run
 #   DIALS_TRUNCFIX_MIRROR      Debian mirror; else the one this machine's apt uses
 #   DIALS_TRUNCFIX_TEST_DATA   folder with the real files; else ../shared/data
 set -eu
@@ -61,6 +62,7 @@ follow() {
     {
         printf 'set -eu\nexport DEBIAN_FRONTEND=noninteractive\n'
         printf 'export PATH=/root/dials_truncfix/.venv/bin:/root/.local/bin:$PATH\n'
+        printf 'export PYTEST_ARGS="%s"\n' "${PYTEST_ARGS:-}"
         printf 'cd %s\nset -x\n' "$2"
         cat
     } >"$work/root/commands.sh"
