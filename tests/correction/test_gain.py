@@ -11,9 +11,9 @@ from dials_truncfix.correction.draws.quantiles import (
 from dials_truncfix.correction.fit import fit_histograms
 from dials_truncfix.correction.gain import (
     NoiseProfile,
-    _robust_line,
     estimate_gain,
     noise_profile,
+    robust_line,
 )
 from dials_truncfix.correction.histogram import ring_histograms
 from dials_truncfix.correction.regions.annuli import equal_area_annuli
@@ -172,7 +172,7 @@ def test_the_line_withstands_outliers():
     sd = 1 + 0.05 * x
     y = 9 * x + 36 + sd * rng.normal(size=60)
     y[::6] += 100
-    (slope, intercept), covariance = _robust_line(x, y, sd, sd)
+    (slope, intercept), covariance = robust_line(x, y, sd, sd)
     assert slope == pytest.approx(9, abs=3 * np.sqrt(covariance[0, 0]))
     assert slope == pytest.approx(9, rel=0.02)
     assert intercept == pytest.approx(36, abs=4)

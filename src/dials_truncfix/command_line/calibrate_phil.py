@@ -6,14 +6,16 @@ import libtbx.phil
 
 phil_scope = libtbx.phil.parse(
     """
-mode = *rings spots pixel_size pair
+mode = *rings spots pixel_size pair gain dose
   .type = choice
   .help = "rings: camera length, beam centre and ellipticity from the rings of a"
           "polycrystalline standard. spots: anisotropic magnification from the indexed"
           "reflections of one or many crystals. pixel_size: size of a pixel on the"
           "specimen, from an image of a grating, of catalase or of grid bars. pair:"
           "magnification and rotation between two images of one specimen, or the"
-          "displacement of a series of images by image shift or stage."
+          "displacement of a series of images by image shift or stage. gain: gain, pedestal"
+          "and read noise from evenly lit images or a sweep. dose: rates and doses of"
+          "electrons from images or metadata of SerialEM."
 
 rings
   .help = "For mode=rings. Give images of one recording, or experiments that refer to"
@@ -134,6 +136,96 @@ pair
     .help = "By how much this may be wrong, degrees."
 }
 
+gain
+  .help = "For mode=gain. Give two or more evenly lit images of one dose or of each of"
+          "several doses, in the order of recording, or a sweep of diffraction patterns:"
+          "MRC, TIFF or what dials.import reads. Images whose noise was cut off at zero"
+          "are welcome."
+{
+  images = *auto flat sweep
+    .type = choice
+    .help = "flat: evenly lit, such as by the beam alone. sweep: diffraction patterns, whose"
+            "background between the spots is used. auto: sweep where the specimen turns."
+  dark = None
+    .type = path
+    .multiple = True
+    .help = "Images without light, at least two; may be given several times."
+  dark_level = None
+    .type = float
+    .help = "Mean of images without light, where none are given, ADU. None: not known; the"
+            "read noise is then that of a camera which subtracts a dark image."
+  zeros = *auto truncated counts
+    .type = choice
+    .help = "What zeros are: values that were cut off at zero, or counts of a camera that"
+            "counts or stores negative values too. auto: judge by the counts."
+  electrons = None
+    .type = floats(value_min=0)
+    .help = "Incident electrons per pixel of each image, in the order of the images, or one"
+            "number for all, where they were measured: with a Faraday cup, or another camera."
+  electrons_error = 0.02
+    .type = float(value_min=0, value_max=1)
+    .help = "Standard uncertainty of the electrons, as a part of them."
+  rounding = *round floor
+    .type = choice
+    .help = "How the camera makes integers."
+    .expert_level = 1
+}
+
+dose
+  .help = "For mode=dose. Give images (MRC, TIFF or what dials.import reads), .mdoc files of"
+          "SerialEM, or both."
+{
+  camera = *integrating K2 K3
+    .type = choice
+    .help = "A camera that integrates charge, or one that counts electrons."
+  loss = none manual *serialem
+    .type = choice
+    .help = "For cameras that count: how many electrons are lost because they arrive too"
+            "densely, by the manual of SerialEM or by the tables in its program."
+  high_tension = 200
+    .type = float(value_min=1, value_max=3000)
+    .help = "Acceleration voltage, which the tables of SerialEM depend on, kV."
+  counts_per_electron = None
+    .type = float(value_min=1e-6)
+    .help = "For cameras that count: stored counts of an electron that was counted, 1 for raw"
+            "counts."
+  calibration = None
+    .type = path
+    .help = "For cameras that integrate: output.json of mode=gain, with the ADU of an electron"
+            "and the dark level."
+  adu_per_electron = None
+    .type = float(value_min=1e-6)
+    .help = "Mean signal of an electron instead, ADU. It is smaller than the effective gain."
+  adu_per_electron_error = None
+    .type = float(value_min=0)
+    .help = "Its standard uncertainty, ADU."
+  dark_level = None
+    .type = float
+    .help = "Mean of images without electrons, ADU. None: that of the calibration, or 0."
+  exposure = None
+    .type = float(value_min=1e-9)
+    .help = "Time of each image, s. None: that of the images."
+  binning = 1
+    .type = float(value_min=0.1)
+    .help = "Edge of a recorded pixel in physical ones; 0.5 for super-resolution."
+  pixel_spacing = None
+    .type = float(value_min=1e-6)
+    .help = "For images of the specimen: edge of a physical pixel on it, Å."
+  magnification = None
+    .type = float(value_min=1e-3)
+    .help = "The same by the magnification at the camera, with pixel_size."
+  pixel_size = None
+    .type = float(value_min=1e-6)
+    .help = "Edge of a physical pixel of the camera, µm."
+  beam_diameter = None
+    .type = float(value_min=1e-9)
+    .help = "For diffraction patterns: diameter of the lit area of the specimen, µm. All"
+            "electrons have to fall on the camera."
+  length_error = 0.01
+    .type = float(value_min=0, value_max=1)
+    .help = "Standard uncertainty of the length given, as a part of it."
+}
+
 output {
   experiments = calibrated.expt
     .type = path
@@ -154,6 +246,10 @@ output {
     .type = path
     .help = "The distortion as parameters of dials.generate_distortion_maps of this"
             "version of DIALS. None: not written."
+  gain = gain.phil
+    .type = path
+    .help = "For mode=gain: gain and pedestal as parameters of dials.import. None: not"
+            "written."
   json = dials.truncfix_calibrate.json
     .type = path
     .help = "All figures. None: not written."

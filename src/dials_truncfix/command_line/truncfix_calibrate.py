@@ -24,6 +24,16 @@ other, as between two magnifications or at high defocus; or, by pair.measure=ima
 pair.measure=stage, the displacement of a series of images by shifts that SerialEM recorded
 in its .mdoc file, or that are given.
 
+mode=gain measures gain, pedestal, read noise and, where possible, the ADU of an electron, by
+the photon transfer of evenly lit images or of a sweep and by a model of the camera, side by
+side. Images whose noise was cut off at zero can be used too. It writes what DIALS has to be
+told::
+
+  dials.import images/*.img gain.phil
+
+mode=dose gives rates of electrons and doses on the specimen, of images and of what metadata
+of SerialEM state, and undoes the losses of cameras that count.
+
 Examples::
 
   dials.truncfix_calibrate mode=rings aluminium.img rings.standard=aluminium
@@ -42,6 +52,18 @@ Examples::
   dials.truncfix_calibrate mode=pair near_focus.mrc defocused.mrc
 
   dials.truncfix_calibrate mode=pair series.mrc pair.measure=image_shift
+
+  dials.truncfix_calibrate mode=gain flat_*.tif gain.dark=dark.mrc
+
+  dials.truncfix_calibrate mode=gain imported.expt
+
+  dials.truncfix_calibrate mode=dose images/*.img dose.beam_diameter=2.0 \
+      dose.calibration=gain.json
+
+  dials.truncfix_calibrate mode=dose frames.mrc dose.camera=K3 dose.exposure=0.5 \
+      dose.counts_per_electron=32 dose.pixel_spacing=1.05
+
+  dials.truncfix_calibrate mode=dose tilt_series.mrc.mdoc
 """
 
 from __future__ import annotations
@@ -53,6 +75,8 @@ from typing import Any
 from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.command_line.calibrate_dose import dose
+from dials_truncfix.command_line.calibrate_gain import gain
 from dials_truncfix.command_line.calibrate_pair import pair
 from dials_truncfix.command_line.calibrate_phil import phil_scope
 from dials_truncfix.command_line.calibrate_pixel_size import pixel_size
@@ -70,6 +94,8 @@ _MODES = {
     "spots": spots,
     "pixel_size": pixel_size,
     "pair": pair,
+    "gain": gain,
+    "dose": dose,
 }
 
 
@@ -95,14 +121,16 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         parser.print_help()
         sys.exit(0)
     out = params.output
+    read = [*files, *params.gain.dark, params.dose.calibration]
     keep_files(
-        files,
+        [file for file in read if file is not None],
         [
             out.experiments,
             out.reflections,
             out.x_map,
             out.y_map,
             out.phil,
+            out.gain,
             out.json,
             out.html,
             out.log,

@@ -186,7 +186,7 @@ def estimate_gain(profiles: Sequence[NoiseProfile]) -> GainEstimate:
             f"only {len(mean)} radii have enough tiles without spots",
         )  # fmt: skip
     sd = np.hypot(error, (_SYSTEMATIC + _SYSTEMATIC_OF_ZEROS * fitted) * variance)
-    (slope, intercept), covariance = _robust_line(mean, variance, sd, error)
+    (slope, intercept), covariance = robust_line(mean, variance, sd, error)
     gain_sd = float(np.sqrt(covariance[0, 0]))
     read_variance = max(intercept, 0.0)
     pedestal = -read_variance / slope if slope > 0 else float("nan")
@@ -243,7 +243,7 @@ def _without_outliers(
     return left
 
 
-def _robust_line(
+def robust_line(
     x: Array, y: Array, sd: Array, floor: Array
 ) -> tuple[tuple[float, float], npt.NDArray[np.float64]]:
     """

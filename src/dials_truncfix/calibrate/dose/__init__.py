@@ -1,0 +1,1 @@
+"""Rates and doses of electrons from recorded images and metadata."""

@@ -1,0 +1,1 @@
+"""Gain, pedestal, read noise and electrons per ADU of a camera."""
