@@ -24,10 +24,12 @@ extensions = [
     "excerpts",
 ]
 exclude_patterns = ["_build"]
+highlight_language = "text"
 html_theme = "alabaster"
 html_theme_options = {
     "description": "Repair of truncated electron diffraction images",
-    "page_width": "1080px",
+    "page_width": "1090px",
+    "sidebar_width": "200px",
 }
 html_static_path = ["static"]
 html_css_files = ["pages.css"]

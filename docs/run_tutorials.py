@@ -25,7 +25,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
 EXCERPTS = DOCS / "excerpts"
-PAGES = ("tutorial.rst",)
+PAGES = ("tutorial.rst", "tutorial_stills.rst")
 VERSION = "dials_version.txt"
 #: Log of an excerpt that is cut from what the commands above it printed.
 PRINTED = "output"
