@@ -26,10 +26,12 @@ def specimen(seed, size=SIZE, margin=200):
     return random_particles((-margin, -margin), (size + margin, size + margin), seed)
 
 
-def through_camera(electrons, seed, number=1):
+def through_camera(electrons, seed, number=1, truncated=True):
     """What the camera stores; its fixed pattern is the same whatever the seed."""
     pattern = CAMERA.fixed_pattern(electrons.shape, 7)
-    return CAMERA.expose(electrons, pattern, seed, number).clipped.astype(float)
+    recording = CAMERA.expose(electrons, pattern, seed, number)
+    stored = recording.clipped if truncated else recording.unclipped
+    return stored.astype(float)
 
 
 def turned(magnification, degrees):

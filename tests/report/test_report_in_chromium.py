@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 from browser import look_at
+from dials_truncfix.calibrate.disc.disc import measure_disc
 from dials_truncfix.calibrate.pairs.magnification_pair import measure_magnification
 from dials_truncfix.calibrate.pairs.recorded_shifts import RecordedShifts
 from dials_truncfix.calibrate.pairs.shift_series import calibrate_shifts
+from dials_truncfix.report.disc_page import disc_page
 from dials_truncfix.report.magnification_page import magnification_page
 from dials_truncfix.report.page import Figure, Section, render_page
 from dials_truncfix.report.palette import BLUE
 from dials_truncfix.report.shifts_page import shifts_page
+from dials_truncfix.simulate.beam_disc import disc_electrons
 from dials_truncfix.simulate.specimen import specimen_electrons
 from specimen_images import specimen
 
@@ -94,6 +97,18 @@ def test_calibrations_by_pairs_of_images(tmp_path, width):
     seen = look_at(page, width, tmp_path)
     require_readable(seen, 4)
     assert "1 µm of stage moves the image" in seen.found["text"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_beam(tmp_path, width):
+    electrons = disc_electrons((256, 256), (120.0, 110.0), 70.0, 40.0)
+    image = np.random.default_rng(1).poisson(electrons).astype(float)
+    page = tmp_path / "page.html"
+    page.write_text(disc_page([measure_disc(image, "beam.mrc")], [image], 2.0))
+    seen = look_at(page, width, tmp_path)
+    require_readable(seen, 2)
+    assert "the beam is 1" in seen.found["text"]
 
 
 @pytest.mark.slow

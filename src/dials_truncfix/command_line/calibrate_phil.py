@@ -6,16 +6,17 @@ import libtbx.phil
 
 phil_scope = libtbx.phil.parse(
     """
-mode = *rings spots pixel_size pair gain dose
+mode = *rings spots pixel_size pair disc gain dose
   .type = choice
   .help = "rings: camera length, beam centre and ellipticity from the rings of a"
           "polycrystalline standard. spots: anisotropic magnification from the indexed"
           "reflections of one or many crystals. pixel_size: size of a pixel on the"
           "specimen, from an image of a grating, of catalase or of grid bars. pair:"
           "magnification and rotation between two images of one specimen, or the"
-          "displacement of a series of images by image shift or stage. gain: gain, pedestal"
-          "and read noise from evenly lit images or a sweep. dose: rates and doses of"
-          "electrons from images or metadata of SerialEM."
+          "displacement of a series of images by image shift or stage. disc: place, size and"
+          "uniformity of the beam. gain: gain, pedestal and read noise from evenly lit images"
+          "or a sweep. dose: rates and doses of electrons from images or metadata of"
+          "SerialEM."
 
 rings
   .help = "For mode=rings. Give images of one recording, or experiments that refer to"
@@ -134,6 +135,15 @@ pair
   rotation_range = 15
     .type = float(value_min=0, value_max=180)
     .help = "By how much this may be wrong, degrees."
+}
+
+disc
+  .help = "For mode=disc. Give images of the beam without a specimen: MRC, TIFF or what"
+          "dials.import reads."
+{
+  pixel_size = None
+    .type = float(value_min=1e-6)
+    .help = "On the specimen, nm: then the diameter is given in µm, too."
 }
 
 gain

@@ -24,6 +24,9 @@ other, as between two magnifications or at high defocus; or, by pair.measure=ima
 pair.measure=stage, the displacement of a series of images by shifts that SerialEM recorded
 in its .mdoc file, or that are given.
 
+mode=disc measures centre, diameter and uniformity of the beam in images without a specimen,
+also where a part of it is outside of the image.
+
 mode=gain measures gain, pedestal, read noise and, where possible, the ADU of an electron, by
 the photon transfer of evenly lit images or of a sweep and by a model of the camera, side by
 side. Images whose noise was cut off at zero can be used too. It writes what DIALS has to be
@@ -53,6 +56,8 @@ Examples::
 
   dials.truncfix_calibrate mode=pair series.mrc pair.measure=image_shift
 
+  dials.truncfix_calibrate mode=disc beam.mrc
+
   dials.truncfix_calibrate mode=gain flat_*.tif gain.dark=dark.mrc
 
   dials.truncfix_calibrate mode=gain imported.expt
@@ -75,6 +80,7 @@ from typing import Any
 from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.command_line.calibrate_disc import disc
 from dials_truncfix.command_line.calibrate_dose import dose
 from dials_truncfix.command_line.calibrate_gain import gain
 from dials_truncfix.command_line.calibrate_pair import pair
@@ -94,6 +100,7 @@ _MODES = {
     "spots": spots,
     "pixel_size": pixel_size,
     "pair": pair,
+    "disc": disc,
     "gain": gain,
     "dose": dose,
 }

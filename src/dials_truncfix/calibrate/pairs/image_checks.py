@@ -17,6 +17,8 @@ SMALLEST_SIDE = 96
 _SATURATED, _FEW_VALUES = 0.005, 64
 #: Pixels that differ from their neighbours by more standard deviations are defects.
 _DEFECT = 6.0
+#: Side of the square over which noise is averaged, pixels.
+_AROUND = 31
 
 
 def check_image(image: Array, name: str) -> None:
@@ -95,9 +97,8 @@ def without_defects(image: Array) -> Array:
     """
     around = ndimage.median_filter(image, size=3, mode="nearest")
     difference = np.abs(image - around)
-    spread = 1.4826 * float(np.median(difference))
-    if spread == 0:
-        return image
+    # noise grows with the signal
+    spread = 1.2533 * ndimage.uniform_filter(difference, _AROUND, mode="nearest")
     # small details stand out, too, but not alone
     rise = np.abs(around - ndimage.uniform_filter(around, 7, mode="nearest"))
     alone = difference > np.maximum(_DEFECT * spread, 2 * rise)

@@ -1,0 +1,1 @@
+"""Place, size and uniformity of the beam, from images of it without a specimen."""
