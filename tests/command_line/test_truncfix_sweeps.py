@@ -39,13 +39,19 @@ def written_to(name, paths):
 
 
 def contents(folder):
-    return {name: (folder / name).read_bytes() for name in files_of(folder)}
+    """Of all files but the note that the sweep is finished."""
+    return {
+        name: (folder / name).read_bytes()
+        for name in files_of(folder)
+        if not name.endswith(".done")
+    }
 
 
 def test_each_sweep_has_a_folder_and_one_file_has_all_experiments(movies, here, caplog):
     run([written_to("imported.expt", movies), *SMALL])
     for number, n_images in ((1, 3), (2, 4), (3, 5)):
         assert files_of(here / f"sweep_{number}") == [
+            ".truncfix-truncfix_#####.cbf.done",
             "dials.truncfix.json",
             "truncfix.expt",
             *(f"truncfix_{i:05d}.cbf" for i in range(1, n_images + 1)),

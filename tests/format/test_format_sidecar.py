@@ -200,7 +200,7 @@ def test_masks_and_bad_pixels(tmp_path, monkeypatch):
     from dxtbx.format.image import ImageBool
 
     from dials_truncfix.sweep.options import CorrectionOptions, OutputOptions
-    from dials_truncfix.sweep.repair import repair_sweep
+    from dials_truncfix.sweep.repair import Conduct, repair_sweep
 
     monkeypatch.chdir(tmp_path)
     recording = record(tmp_path / "images", true_frames(2, 128))
@@ -210,9 +210,14 @@ def test_masks_and_bad_pixels(tmp_path, monkeypatch):
     expt[0].imageset.external_lookup.mask.data = ImageBool(flumpy.from_numpy(mask))
     expt[0].imageset.get_detector()[0].add_mask(10, 20, 15, 30)
     options = CorrectionOptions(n_annuli=3, minimum_pixels=1000)
-    repair_sweep(expt, options, OutputOptions(image_format="sidecar"), force=True)
+    repair_sweep(
+        expt,
+        options,
+        OutputOptions(image_format="sidecar"),
+        conduct=Conduct(force=True),
+    )
     output = OutputOptions(directory="cbf", experiments="cbf.expt")
-    repair_sweep(expt, options, output, force=True)
+    repair_sweep(expt, options, output, conduct=Conduct(force=True))
     pixels = pixels_of(tmp_path / "truncfix.expt")
     np.testing.assert_array_equal(pixels, pixels_of(tmp_path / "cbf.expt"))
     np.testing.assert_array_equal(pixels[:, :, 100:], recording.truncated[:, :, 100:])

@@ -86,7 +86,7 @@ def _in_one_sentence(do: Callable[[Sweep], str], sweep: Sweep) -> str:
 
 def check_sweeps(
     sweeps: Sequence[Sweep],
-    check: Callable[[Sweep], dict[str, Any]],
+    check: Callable[[Sweep], str],
     given: Given,
 ) -> None:
     """Judge each sweep.
@@ -96,12 +96,12 @@ def check_sweeps(
     sweeps, given
         As for `each_sweep`.
     check : callable
-        Judges one, and returns the record.
+        Judges one, and returns the verdict.
     """
 
     def do(sweep: Sweep) -> str:
         with output_folder(Path(sweep.output.directory)):
-            return _verdict(check(sweep))
+            return check(sweep)
 
     refuse_failures(each_sweep(sweeps, do, given), sweeps, given)
 
@@ -142,7 +142,7 @@ def correct_sweeps(
             with output_folder(Path(sweep.output.directory)):
                 done = correct(sweep, tasks)
             corrected.append((sweep, done))
-            return _verdict(done.record)
+            return done.verdict
 
         with task_map(processes) as tasks:
             failures = each_sweep(sweeps, do, given)
@@ -165,7 +165,3 @@ def _write_all(
         with atomic_write(path) as stream:
             stream.write(all_experiments(given, parts).as_json().encode())
         logger.info("Saving the experiments of %d sweeps to %s", len(parts), path)
-
-
-def _verdict(record: dict[str, Any]) -> str:
-    return str(record["verdict"]["class"]).replace("_", " ")

@@ -32,6 +32,7 @@ _REMEDIES = {
     errno.EROFS: "give an output folder that can be written",
     errno.EEXIST: "give another name for the output",
     errno.ENOTDIR: "give another name for the output folder",
+    errno.EWOULDBLOCK: "wait until it has ended, or give another name for the output",
     errno.EISDIR: "give another name for the output file",
     errno.ENOSPC: "free some space, or give another output folder",
     errno.EDQUOT: "free some space, or give another output folder",
@@ -215,6 +216,8 @@ def start(parser: ArgumentParser, options: Any, log_file: str | None) -> None:
     Sorry
         When the log file cannot be written.
     """
+    # a full disk would have the log say so in a traceback, again and again
+    logging.raiseExceptions = False
     try:
         log.config(options.verbose, logfile=log_file)
     except OSError as error:

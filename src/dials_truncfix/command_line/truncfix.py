@@ -24,6 +24,10 @@ Of several sweeps, in one file or in several, each is judged and corrected by it
 and has a folder of its own, sweep_1, sweep_2, ...; truncfix.expt has the experiments of
 all. A sweep that fails does not stop the others: what failed is told in the end.
 
+Where a run was killed, the same command with resume=True goes on: whatever is whole,
+and of the same options, input and version, is kept, and the output is the same to the
+last bit.
+
 All parameters with their help: dials.truncfix -c -e2 -a2
 
 Examples::
@@ -33,6 +37,9 @@ Examples::
 
   # several sweeps, each by itself
   dials.truncfix crystal_1.expt crystal_2.expt output.directory=corrected
+
+  # go on where the run was killed
+  dials.truncfix crystal_1.expt crystal_2.expt output.directory=corrected resume=True
 
   # judge only
   dials.truncfix imported.expt mode=check
@@ -55,14 +62,16 @@ Examples::
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from dials.util import show_mail_handle_errors
+from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
-from dials_truncfix.command_line.given_sweeps import given_sweeps
+from dials_truncfix.command_line.given_sweeps import Given, given_sweeps
 from dials_truncfix.command_line.many_sweeps import check_sweeps, correct_sweeps
 from dials_truncfix.command_line.mp_phil import workers
 from dials_truncfix.command_line.program import (
@@ -72,28 +81,30 @@ from dials_truncfix.command_line.program import (
     parse_with_files,
     start,
 )
-from dials_truncfix.command_line.report_mode import (
-    Report,
-    remake_reports,
-    write_report,
-)
+from dials_truncfix.command_line.report_mode import Report, remake_reports
 from dials_truncfix.command_line.truncfix_options import (
     correction_options,
     output_options,
 )
 from dials_truncfix.command_line.truncfix_phil import phil_scope
 from dials_truncfix.command_line.verify_mode import verify
+from dials_truncfix.io.output_locks import locked_outputs
 from dials_truncfix.parallel import TaskMap, Workers
+from dials_truncfix.report.plotly_js import missing_packages
 from dials_truncfix.report.sweep_results import read_record
 from dials_truncfix.report.truncfix_page import truncfix_page
+from dials_truncfix.sweep.check import check_sweep
 from dials_truncfix.sweep.options import OutputOptions
-from dials_truncfix.sweep.repair import Repaired, check_sweep, repair_sweep
+from dials_truncfix.sweep.repair import Conduct, Repaired, repair_sweep
 from dials_truncfix.sweep.replicates import plan_replicates
 from dials_truncfix.sweep.sweeps import (
     Sweep,
     plan_sweeps,
     refuse_folders_of_inputs,
+    without_report,
 )
+
+logger = logging.getLogger("dials.truncfix")
 
 _REPORT = Report(
     read_record, truncfix_page, "which a correction wrote, such as dials.truncfix.json"
@@ -141,32 +152,57 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     keep_inputs(params, outputs)
     also_read = (params.regions.labels, params.fit.camera.record, *given.files)
     keep_files([path for path in also_read if path is not None], outputs)
-    start(parser, options, params.output.log)
-    correction = correction_options(params)
+    if params.resume and params.mode != "correct":
+        raise Sorry(f"resume=True is for mode=correct: mode={params.mode} is done soon")
+    of_all = [params.output.log, *_experiments_of_all(params, output, sweeps)]
+    with in_one_sentence(), locked_outputs([Path(path) for path in of_all if path]):
+        start(parser, options, params.output.log)
+        _work(params, given, sweeps, output)
 
-    def check(sweep: Sweep) -> dict[str, Any]:
-        record = check_sweep(sweep.experiments, correction, sweep.output)
-        _report(sweep, record)
-        return record
+
+def _work(
+    params: Any, given: Given, sweeps: Sequence[Sweep], output: OutputOptions
+) -> None:
+    """Judge or correct all sweeps."""
+    correction = correction_options(params)
+    page = truncfix_page
+    if output.html is not None and (missing := missing_packages()):
+        logger.warning("No report was written: %s.", missing)
+        sweeps = [without_report(sweep) for sweep in sweeps]
+
+    def check(sweep: Sweep) -> str:
+        return check_sweep(sweep.experiments, correction, sweep.output, page)
 
     def correct(sweep: Sweep, tasks: TaskMap | Workers) -> Repaired:
-        done = repair_sweep(
-            sweep.experiments, correction, sweep.output, tasks, params.force
+        conduct = Conduct(
+            force=params.force,
+            resume=params.resume,
+            notes=params.resume or len(sweeps) > 1,
+            page=page,
         )
-        _report(sweep, done.record)
-        return done
+        return repair_sweep(sweep.experiments, correction, sweep.output, tasks, conduct)
 
     writes_images = params.mode == "correct"
-    if len(sweeps) == 1:
-        with in_one_sentence(output.directory):
-            if writes_images:
-                correct(sweeps[0], workers(params))
-            else:
-                check(sweeps[0])
-    elif writes_images:
-        correct_sweeps(sweeps, given, params, output, correct)
-    else:
-        check_sweeps(sweeps, check, given)
+    if len(sweeps) > 1:
+        if writes_images:
+            correct_sweeps(sweeps, given, params, output, correct)
+        else:
+            check_sweeps(sweeps, check, given)
+        return
+    with in_one_sentence(output.directory):
+        if writes_images:
+            correct(sweeps[0], workers(params))
+        else:
+            check(sweeps[0])
+
+
+def _experiments_of_all(
+    params: Any, output: OutputOptions, sweeps: Sequence[Sweep]
+) -> list[str | None]:
+    """List the files with the experiments of all sweeps, if there are several."""
+    if len(sweeps) < 2 or params.mode != "correct":
+        return []
+    return [r.output.experiments for r in plan_replicates(params.seed, output)]
 
 
 def _outputs(
@@ -174,20 +210,15 @@ def _outputs(
 ) -> list[str | None]:
     """List the files that will be written, besides images."""
     of_sweeps = [sweep.output for sweep in sweeps]
-    wheres = [output, *of_sweeps] if len(sweeps) > 1 else of_sweeps
     experiments = [
         replicate.output.experiments
-        for where in wheres
+        for where in of_sweeps
         for replicate in plan_replicates(params.seed, where)
         if params.mode == "correct"
     ]
     others = [path for where in of_sweeps for path in (where.json, where.html)]
-    return [*experiments, *others, params.output.log]
-
-
-def _report(sweep: Sweep, record: dict[str, Any]) -> None:
-    output = sweep.output
-    write_report(_REPORT, record, output.html, output.json or "the record")
+    of_all = _experiments_of_all(params, output, sweeps)
+    return [*of_all, *experiments, *others, params.output.log]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,12 @@ force = False
   .help = "Correct even if the images are judged not to be truncated."
   .expert_level = 1
 
+resume = False
+  .type = bool
+  .help = "Go on where an earlier run of the same command was killed. What it made is"
+          "kept where it is whole and of the same options, input and version of the"
+          "program; everything else is made anew. The output is the same as without."
+
 seed = 0
   .type = int(value_min=0)
   .help = "Seed of the random draws. The same seed gives the same images, whatever"

@@ -24,6 +24,11 @@ def refuse_other_than_file(path: Path) -> None:
         raise FileExistsError(errno.EEXIST, "Not a regular file", str(path))
 
 
+def temporary_name(name: str, token: str) -> str:
+    """Name of the file that becomes `name` when it is complete."""
+    return f".{name}.{token}.tmp"
+
+
 def check_writable(path: PathLike) -> None:
     """Raise the OSError that `atomic_write` would raise; leaves nothing behind."""
 
@@ -62,7 +67,7 @@ def atomic_write(path: PathLike, *, fsync: bool = False) -> Iterator[BinaryIO]:
     """
     target = Path(path)
     refuse_other_than_file(target)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    temporary = target.with_name(temporary_name(target.name, secrets.token_hex(6)))
     try:
         # "x" keeps the permissions that the user's umask asks for, which
         # tempfile.mkstemp would not.

@@ -15,7 +15,7 @@ from dials_truncfix.correction.regions.anisotropy import ZeroCounts, count_zeros
 from dials_truncfix.correction.regions.beam_stop import pixels_of_tiles, with_edge
 from dials_truncfix.correction.regions.regions import Regions, RegionTable
 from dials_truncfix.io.run_lengths import RunLengths, run_lengths
-from dials_truncfix.parallel import TaskMap
+from dials_truncfix.parallel import Map
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.source import Frame
 from dials_truncfix.sweep.work import SweepWork, blocks, unpack
@@ -107,7 +107,7 @@ class ImageFits:
 
 
 def fit_sweep(
-    sweep: bytes, n_images: int, options: CorrectionOptions, tasks: TaskMap
+    sweep: bytes, n_images: int, options: CorrectionOptions, tasks: Map
 ) -> Iterator[ImageFits]:
     """Fit every image of a sweep.
 
@@ -119,7 +119,7 @@ def fit_sweep(
         Number of its images.
     options : CorrectionOptions
         Says which histograms are pooled.
-    tasks : TaskMap
+    tasks : callable
         Where the images are measured.
 
     Yields

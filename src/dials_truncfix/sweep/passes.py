@@ -19,7 +19,7 @@ from dials.util import progress
 from dials_truncfix.correction.correlation.gain_of_sums import gain_of_sums
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.gain import GainEstimate, estimate_gain
-from dials_truncfix.parallel import TaskMap
+from dials_truncfix.parallel import Map
 from dials_truncfix.sweep import summary
 from dials_truncfix.sweep.camera import camera_gain
 from dials_truncfix.sweep.close_look import (
@@ -65,7 +65,7 @@ class SweepTasks:
         The draws to make; one, or all with one kind of output.
     folders : sequence of pathlib.Path
         Where the images of each replicate are written.
-    tasks : TaskMap
+    tasks : callable
         Where the work is done.
     """
 
@@ -73,7 +73,7 @@ class SweepTasks:
     correction: CorrectionOptions
     replicates: Sequence[Replicate]
     folders: Sequence[Path]
-    tasks: TaskMap
+    tasks: Map
 
     @cached_property
     def packed(self) -> bytes:

@@ -28,7 +28,7 @@ from dials_truncfix.sweep.measure import ImageFits
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.replicates import Replicate
-from dials_truncfix.sweep.source import SweepSource, sha256
+from dials_truncfix.sweep.source import SweepSource
 from dials_truncfix.sweep.uniformity import ring_anisotropy
 from dials_truncfix.sweep.work import SweepWork
 
@@ -49,6 +49,7 @@ def software_versions() -> dict[str, str]:
 
 def run_record(
     source: SweepSource,
+    files: Sequence[dict[str, Any]],
     options: CorrectionOptions,
     verdict: Verdict,
 ) -> dict[str, Any]:
@@ -60,14 +61,7 @@ def run_record(
         "source": {
             "format_class": source.format_name,
             "image_numbers": [source.numbers[0], source.numbers[-1]],
-            "files": [
-                {
-                    "path": str(path),
-                    "bytes": path.stat().st_size,
-                    "sha256": sha256(path),
-                }
-                for path in source.files()
-            ],
+            "files": list(files),
         },
         "parameters": {
             **asdict(replace(options, labels=None)),

@@ -113,6 +113,11 @@ def _in_folder(output: OutputOptions, number: int) -> OutputOptions:
     )
 
 
+def without_report(sweep: Sweep) -> Sweep:
+    """Leave the report out."""
+    return replace(sweep, output=replace(sweep.output, html=None))
+
+
 def refuse_folders_of_inputs(sweeps: Sequence[Sweep]) -> None:
     """Raise a ValueError when a sweep would go to a folder that holds images of another.
 

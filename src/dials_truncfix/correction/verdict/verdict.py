@@ -82,6 +82,11 @@ class Verdict:
     statistics: Mapping[str, float]
     regions: tuple[RegionZeros, ...] = ()
 
+    @property
+    def words(self) -> str:
+        """Kind of data in a word or two."""
+        return self.verdict_class.value.replace("_", " ")
+
 
 def judge(evidence: Evidence) -> Verdict:
     """
