@@ -8,6 +8,8 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # How long make check feeds each reader of files with what a fuzzer thinks up.
 FUZZ_SECONDS ?= 10
+# How often make check kills a run of dials.truncfix.
+KILLS ?= 50
 # Commands that our commands start have to be those of the same environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -47,6 +49,7 @@ check: lint
 	@$(ENVIRONMENT) cluster fuzz packaging
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 	$(PYTHON) tests/fuzzing/fuzz_readers.py --seconds $(FUZZ_SECONDS)
+	$(PYTHON) tests/faults/inject_faults.py --kills $(KILLS)
 	@sh scripts/test_readme.sh
 
 bench: environment

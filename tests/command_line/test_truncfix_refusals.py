@@ -71,3 +71,10 @@ def test_missing_beam(recording, here):
     expt[0].beam.set_wavelength(0.0)
     expt.as_file("imported.expt")
     assert "geometry.beam.wavelength" in fails(["imported.expt"])
+
+
+@pytest.mark.parametrize("mode", ["check", "verify", "report"])
+def test_only_corrections_go_on(recording, here, mode):
+    told = fails([imported(recording, here), f"mode={mode}", "resume=True"])
+    assert "resume=True goes with mode=correct" in told
+    assert files_of(here) == []

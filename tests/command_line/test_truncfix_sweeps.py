@@ -118,9 +118,9 @@ def test_what_fails_is_told_in_the_end_and_the_others_are_done(movies, here, cap
     for reason, words in zip(
         reasons,
         (
-            [f"sweep 2, {counted}", "counting"],
-            [f"sweep 3, {shorter}", "no longer what was imported"],
-            [f"sweep 4, {gone}", "there is no such file"],
+            [f"sweep 2: {counted}", "counting"],
+            [f"sweep 3: {shorter}", "no longer what was imported"],
+            [f"sweep 4: imported.expt refers to {gone}", "there is no such file"],
             ["noise.cbf can be read neither"],
         ),
     ):

@@ -24,7 +24,7 @@ from dials_truncfix.command_line.truncfix import run
 from recordings import record
 from simulated_sweeps import make_small_sweep
 
-#: Two sweeps of a few images each; regions as large as so few pixels allow.
+#: Regions as large as so few pixels allow.
 SMALL = ("annuli.count=3", "annuli.minimum_pixels=2000")
 #: What is done to files, in the words of Python's audit events.
 _CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
@@ -109,7 +109,7 @@ def start_run(
     arguments: Sequence[str],
     folder: Path,
     before: Callable[[], None] | None = None,
-    kill_before_change: int | None = None,
+    at_change: tuple[int, Callable[[], None]] | None = None,
 ) -> tuple[int, Path]:
     """Start a run in a folder; returns its process and a file that it writes its end to.
 
@@ -121,8 +121,9 @@ def start_run(
         Where it runs.
     before : callable, optional
         Called in the run's process before it begins.
-    kill_before_change : int, optional
-        It is killed before it makes the change of this number, from 1.
+    at_change : tuple of int and callable, optional
+        Number of a change of files in the folder, from 1, and what is called before it is
+        made, in the run's process.
     """
     told = folder.parent / f"{folder.name}.told"
     told.unlink(missing_ok=True)
@@ -136,7 +137,7 @@ def start_run(
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(stream.fileno(), 2)
             sys.stdout, sys.stderr = open(os.devnull, "w"), stream
-            _count_changes(folder, told, kill_before_change)
+            _count_changes(folder, told, at_change)
             if before is not None:
                 before()
             code = _run(arguments)
@@ -156,8 +157,15 @@ def _run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _count_changes(folder: Path, told: Path, last: int | None) -> None:
-    """Count the changes of files in a folder, and be killed before one of them."""
+def be_killed() -> None:
+    """Kill this process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _count_changes(
+    folder: Path, told: Path, at_change: tuple[int, Callable[[], None]] | None
+) -> None:
+    """Count the changes of files in a folder, and do something before one of them."""
     inside = str(folder)
     n_changes = 0
     # written to without a change of another file
@@ -180,8 +188,8 @@ def _count_changes(folder: Path, told: Path, last: int | None) -> None:
             return
         n_changes += 1
         os.pwrite(counter, str(n_changes).encode(), 0)
-        if n_changes == last:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if at_change is not None and n_changes == at_change[0]:
+            at_change[1]()
 
     sys.addaudithook(hook)
 

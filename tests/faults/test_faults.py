@@ -6,16 +6,14 @@ import os
 import random
 import shutil
 import signal
-import sys
 import time
 
 import pytest
+from fault_cases import Case, at_image, jumping_clock, refused, waiting
 from fault_runs import (
-    SMALL,
-    complete,
+    be_killed,
     empty,
     hidden,
-    import_recordings,
     make_recordings,
     outputs,
     run_to_end,
@@ -29,129 +27,91 @@ def recordings(tmp_path_factory):
     return make_recordings(tmp_path_factory.mktemp("recordings"))
 
 
-class Runs:
-    """Runs of one command in one folder, and what it makes when nothing happens."""
-
-    def __init__(self, folder, paths, *options):
-        self.folder = folder / "run"
-        name = import_recordings(paths, folder / "imported.expt")
-        self.arguments = [str(name), *SMALL, "nproc=1", *options]
-        empty(self.folder)
-        self.undisturbed = run_to_end(self.arguments, self.folder)
-        assert self.undisturbed.code == 0, self.undisturbed.stderr
-        self.expected = outputs(self.folder)
-        assert hidden(self.folder) == []
-        empty(self.folder)
-
-    def resumed(self, *options, **changes):
-        arguments = [*self.arguments, *options, "resume=True"]
-        return run_to_end(arguments, self.folder, **changes)
-
-    def log(self):
-        return (self.folder / "dials.truncfix.log").read_text()
-
-    def assert_same(self):
-        assert outputs(self.folder) == self.expected
-        assert hidden(self.folder) == []
-
-
 @pytest.fixture
 def one(recordings, tmp_path):
-    return Runs(tmp_path, recordings[:1])
+    return Case(tmp_path, recordings[:1])
 
 
 @pytest.mark.parametrize("image_format", ["cbf", "smv", "nexus", "sidecar"])
 @pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
 def test_killed_before_changes_of_files(recordings, tmp_path, image_format, several):
     given = recordings if several else recordings[:1]
-    runs = Runs(tmp_path, given, f"output.format={image_format}")
-    last = runs.undisturbed.n_changes
+    case = Case(tmp_path, given, f"output.format={image_format}")
+    last = case.undisturbed.n_changes
     generator = random.Random(f"{image_format} {several}")
     for change in (generator.randrange(1, last // 2), last - generator.randrange(15)):
-        empty(runs.folder)
-        killed = run_to_end(runs.arguments, runs.folder, kill_before_change=change)
+        empty(case.folder)
+        killed = case.run(at_change=(change, be_killed))
         assert killed.code == -signal.SIGKILL
-        left = outputs(runs.folder)
-        # whole, or not there
-        assert left.items() <= runs.expected.items()
-        assert complete(runs.folder)
-        assert runs.resumed().code == 0
-        runs.assert_same()
+        assert case.partial() == []
+        assert case.resume() == []
 
 
 def test_killed_again_and_again(one):
     kept = 0
     for change in range(3, one.undisturbed.n_changes, 6):
-        killed = one.resumed(kill_before_change=change)
-        if killed.code == 0:
+        ended = one.run("resume=True", at_change=(change, be_killed))
+        if ended.code == 0:
             break
-        kept += (one.folder / "dials.truncfix.log").exists() and (
-            "Of an earlier run" in one.log()
-        )
-    assert killed.code == 0
-    one.assert_same()
+        kept += one.n_kept()
+    assert ended.code == 0
+    assert one.compare() == []
     assert kept > 0
 
 
-def test_processes_of_a_killed_run_do_no_harm(recordings, tmp_path):
-    runs = Runs(tmp_path, recordings[:1])
-    arguments = [*runs.arguments, "nproc=2"]
-    process, told = start_run(arguments, runs.folder)
-    while not list(runs.folder.glob(".truncfix-*/*/*.cbf")):
+def test_processes_of_a_killed_run_do_no_harm(one):
+    process, told = start_run([*one.arguments, "nproc=2"], one.folder)
+    while not list(one.folder.glob(".truncfix-*/*/*.cbf")):
         assert os.waitpid(process, os.WNOHANG) == (0, 0)
         time.sleep(0.001)
     os.kill(process, signal.SIGKILL)
     assert wait_for(process, told).code == -signal.SIGKILL
-    assert runs.resumed().code == 0
-    runs.assert_same()
+    assert one.resume() == []
 
 
-def killed_late(runs):
+def killed_late(case):
     """Be killed when all images are there, and nothing else is."""
-    change = runs.undisturbed.n_changes
-    while True:
-        empty(runs.folder)
-        killed = run_to_end(runs.arguments, runs.folder, kill_before_change=change)
+    change = case.undisturbed.n_changes
+    while change == case.undisturbed.n_changes or outputs(case.folder):
+        empty(case.folder)
+        killed = case.run(at_change=(change, be_killed))
         assert killed.code == -signal.SIGKILL
-        if not outputs(runs.folder):
-            return
         change -= 1
 
 
-def test_other_options_make_everything_anew(one, tmp_path):
+def test_other_options_make_everything_anew(one):
     killed_late(one)
-    assert one.resumed("seed=5").code == 0
+    assert one.run("resume=True", "seed=5").code == 0
     assert "An earlier run had other options: everything is made anew" in one.log()
     found = outputs(one.folder)
-    assert found != one.expected
     empty(one.folder)
-    assert run_to_end([*one.arguments, "seed=5"], one.folder).code == 0
-    assert outputs(one.folder) == found
+    assert one.run("seed=5").code == 0
+    assert outputs(one.folder) == found != one.expected
 
 
 def test_other_input_makes_everything_anew(recordings, tmp_path):
     movie = tmp_path / "movie_000.tvips"
     shutil.copy(recordings[0], movie)
-    runs = Runs(tmp_path, [movie])
-    killed_late(runs)
+    case = Case(tmp_path, [movie])
+    killed_late(case)
     content = bytearray(movie.read_bytes())
     content[-7] ^= 1
     status = movie.stat()
     movie.write_bytes(content)
     # nothing but the contents tells
     os.utime(movie, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert runs.resumed().code == 0
-    assert "An earlier run had other input: everything is made anew" in runs.log()
-    found = outputs(runs.folder)
-    empty(runs.folder)
-    assert run_to_end(runs.arguments, runs.folder).code == 0
-    assert outputs(runs.folder) == found != runs.expected
+    assert case.run("resume=True").code == 0
+    assert "An earlier run had other input: everything is made anew" in case.log()
+    found = outputs(case.folder)
+    empty(case.folder)
+    assert case.run().code == 0
+    assert outputs(case.folder) == found != case.expected
 
 
 def test_without_resume_everything_is_made_anew(one):
     killed_late(one)
-    assert run_to_end(one.arguments, one.folder).code == 0
-    one.assert_same()
+    assert one.run().code == 0
+    assert one.compare() == []
     assert "Removed what a run that was killed had left" in one.log()
 
 
@@ -160,42 +120,22 @@ def test_images_that_are_not_whole_are_made_anew(one):
     first, second, *_ = sorted(one.folder.glob(".truncfix-*/*/*.cbf"))
     os.truncate(first, first.stat().st_size // 2)
     second.write_bytes(second.read_bytes()[:-1] + b"x")
-    assert one.resumed().code == 0
-    one.assert_same()
+    assert one.resume() == []
 
 
 def test_a_finished_sweep_is_left_alone_unless_it_has_changed(recordings, tmp_path):
-    runs = Runs(tmp_path, recordings)
-    assert run_to_end(runs.arguments, runs.folder).code == 0
-    images = sorted(runs.folder.rglob("*.cbf"))
+    case = Case(tmp_path, recordings)
+    assert case.run().code == 0
+    images = sorted(case.folder.rglob("*.cbf"))
     before = [image.stat().st_mtime_ns for image in images]
-    assert runs.resumed().code == 0
+    assert case.resume() == []
     assert [image.stat().st_mtime_ns for image in images] == before
-    assert runs.log().count("nothing is left to do") == 2
+    assert case.log().count("nothing is left to do") == 2
     images[-1].write_bytes(b"")
-    assert runs.resumed().code == 0
-    assert runs.log().count("nothing is left to do") == 1
-    assert f"{os.path.relpath(images[-1], runs.folder)} is missing or has changed" in (
-        runs.log()
-    )
-    runs.assert_same()
-
-
-def at_the_first_image(do):
-    """Make a function that does something when the first image is written."""
-
-    def before():
-        done = []
-
-        def hook(event, arguments):
-            path = arguments[0] if event == "open" else ""
-            if not done and isinstance(path, str) and "truncfix_00001" in path:
-                done.append(path)
-                do()
-
-        sys.addaudithook(hook)
-
-    return before
+    assert case.resume() == []
+    assert case.log().count("nothing is left to do") == 1
+    name = os.path.relpath(images[-1], case.folder)
+    assert f"{name} is missing or has changed" in case.log()
 
 
 @pytest.mark.parametrize(
@@ -209,28 +149,19 @@ def at_the_first_image(do):
 def test_input_that_changes_is_refused(recordings, tmp_path, change, words):
     movie = tmp_path / "movie_000.tvips"
     shutil.copy(recordings[0], movie)
-    runs = Runs(tmp_path, [movie])
-    refused = run_to_end(
-        runs.arguments, runs.folder, before=at_the_first_image(lambda: change(movie))
-    )
-    assert refused.code == 1
-    assert refused.stderr.startswith(f"Sorry: {movie} ")
-    assert words in refused.stderr and refused.stderr.count("\n") == 1
-    assert outputs(runs.folder) == {}
-    assert hidden(runs.folder) == []
+    case = Case(tmp_path, [movie])
+    ended = case.run(before=at_image(1, lambda: change(movie)))
+    assert refused(ended, f"{movie} ") == [] and words in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert case.anything() == []
 
 
 def test_the_second_of_two_runs_is_refused(one):
-    def wait():
-        (one.folder.parent / "waiting").touch()
-        while not (one.folder.parent / "go").exists():
-            time.sleep(0.01)
-
-    process, told = start_run(
-        one.arguments, one.folder, before=at_the_first_image(wait)
-    )
+    here, go = (one.folder.parent / name for name in ("here", "go"))
+    before = at_image(1, waiting(here, go))
+    process, told = start_run(one.arguments, one.folder, before=before)
     try:
-        while not (one.folder.parent / "waiting").exists():
+        while not here.exists():
             time.sleep(0.01)
         log = one.log()
         # of the same images only, or of everything
@@ -238,31 +169,24 @@ def test_the_second_of_two_runs_is_refused(one):
         empty(elsewhere)
         images = f"output.directory={one.folder}"
         for folder, options in ((elsewhere, [images]), (one.folder, [])):
-            refused = run_to_end([*one.arguments, *options], folder)
-            assert refused.code == 1
-            assert f"Another run (process {process} on " in refused.stderr
-            assert "wait until it has ended" in refused.stderr
-            assert refused.stderr.count("\n") == 1
+            second = run_to_end([*one.arguments, *options], folder)
+            assert refused(second, f"Another run (process {process} on ") == []
+            assert "wait until it has ended" in second.stderr
+            assert second.stderr.count("\n") == 1
         assert outputs(elsewhere) == {} and hidden(elsewhere) == []
         assert one.log() == log
     finally:
-        (one.folder.parent / "go").touch()
+        go.touch()
         ended = wait_for(process, told)
     assert ended.code == 0
-    one.assert_same()
+    assert one.compare() == []
 
 
 @pytest.mark.parametrize("jump", [-1e8, 1e8])
 def test_clocks_that_jump_do_no_harm(one, jump):
-    def before():
-        clock = time.time
-        start = clock()
-        time.time = lambda: clock() + (jump if clock() > start + 0.2 else 0)
-
-    killed = run_to_end(one.arguments, one.folder, before=before, kill_before_change=38)
+    killed = one.run(before=jumping_clock(jump), at_change=(38, be_killed))
     assert killed.code == -signal.SIGKILL
     now = time.time() - jump
     for path in one.folder.rglob("*"):
         os.utime(path, (now, now))
-    assert one.resumed(before=before).code == 0
-    one.assert_same()
+    assert one.resume(before=jumping_clock(jump)) == []

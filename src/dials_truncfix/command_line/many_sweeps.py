@@ -54,9 +54,12 @@ def each_sweep(
         except Sorry as error:
             came_of_it = "failed"
             logger.error("Sweep %d failed: %s", number, error)
-            failures.append(f"sweep {number}, {sweep.name}: {error}")
-        name = os.path.basename(sweep.name)
-        rows.append([number, name, sweep.n_images, came_of_it])
+            told = str(error)
+            name = "" if sweep.name in told else f", {sweep.name}"
+            failures.append(f"sweep {number}{name}: {told}")
+        # recordings of a visit often have one name, in folders of their own
+        short = os.path.join(*Path(sweep.name).parts[-2:])
+        rows.append([number, short, sweep.n_images, came_of_it])
     logger.info("\n%s", tabulate(rows, ["Sweep", "Images", "Number", "Result"]))
     return failures + [why_unread(file) for file in given.unread]
 
@@ -164,4 +167,5 @@ def _write_all(
         parts = [(s.positions, done.experiments[number]) for s, done in corrected]
         with atomic_write(path) as stream:
             stream.write(all_experiments(given, parts).as_json().encode())
-        logger.info("Saving the experiments of %d sweeps to %s", len(parts), path)
+        n_sweeps = f"{len(parts)} sweep{'s' if len(parts) > 1 else ''}"
+        logger.info("Saving the experiments of %s to %s", n_sweeps, path)

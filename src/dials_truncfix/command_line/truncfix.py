@@ -130,6 +130,11 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         epilog=__doc__,
     )
     params, options, files = parse_with_files(parser, args, phil)
+    if params.resume and params.mode != "correct":
+        raise Sorry(
+            f"resume=True goes with mode=correct: mode={params.mode} leaves nothing to go "
+            "on with"
+        )
     if params.mode == "report":
         # without a log file: that of the correction stays
         start(parser, options, None)
@@ -152,8 +157,6 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     keep_inputs(params, outputs)
     also_read = (params.regions.labels, params.fit.camera.record, *given.files)
     keep_files([path for path in also_read if path is not None], outputs)
-    if params.resume and params.mode != "correct":
-        raise Sorry(f"resume=True is for mode=correct: mode={params.mode} is done soon")
     of_all = [params.output.log, *_experiments_of_all(params, output, sweeps)]
     with in_one_sentence(), locked_outputs([Path(path) for path in of_all if path]):
         start(parser, options, params.output.log)

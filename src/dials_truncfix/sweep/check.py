@@ -75,8 +75,10 @@ def check_sweep(
             logger.info("%s", summary.REMEDIES[verdict.verdict_class])
         record = run_record(work.source, inputs.record(), correction, verdict)
         write_text(files, output.json, as_json(record))
-        write_page(files, page, plain_record(record), output)
+        has_page = write_page(files, page, plain_record(record), output)
         inputs.refuse_changed()
+    if has_page:
+        logger.info("Saving the report to %s", output.html)
     return verdict.words
 
 

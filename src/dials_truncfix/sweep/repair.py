@@ -194,13 +194,16 @@ def repair_sweep(
                 text = corrected.as_json().encode()
                 write_text(texts, replicate.output.experiments, text)
             write_text(texts, output.json, as_json(record, BY_LINE))
-            write_page(texts, conduct.page, spread_out(plain_record(record)), output)
+            shown = spread_out(plain_record(record))
+            has_page = write_page(texts, conduct.page, shown, output)
             inputs.refuse_changed()
             # from here on nothing is written any more, but put into its place
             remove_former([*written, str(note)])
             for folder, place in final.items():
                 move_out(folder, place)
         _log_saved(replicates, source, done, output)
+        if has_page:
+            logger.info("Saving the report to %s", output.html)
         if conduct.notes:
             names = {replicate.output.images_path for replicate in replicates}
             others = [Path(path) for path in (*written, *names) if path]

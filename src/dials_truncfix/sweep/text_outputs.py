@@ -36,18 +36,24 @@ def write_page(
     page: Page | None,
     record: Mapping[str, Any],
     output: OutputOptions,
-) -> None:
-    """Write the report, if there shall be one; it appears when the stack is closed."""
+) -> bool:
+    """Write the report, if there shall be one; it appears when the stack is closed.
+
+    Returns
+    -------
+    bool
+        Whether it was made.
+    """
     if page is None or output.html is None:
-        return
+        return False
     try:
         text = page(record, output.json or "the record")
     except ValueError as error:
         # mode=report can make it of the record, which must not be lost with it
         logger.warning("No report was written: %s", error)
-        return
+        return False
     write_text(files, output.html, text.encode())
-    logger.info("Saving the report to %s", output.html)
+    return True
 
 
 def remove_former(paths: list[str | None]) -> None:
