@@ -7,11 +7,14 @@ import pytest
 
 from browser import look_at
 from dials_truncfix.calibrate.disc.disc import measure_disc
+from dials_truncfix.calibrate.magnifications.chain import chain_magnifications
+from dials_truncfix.calibrate.magnifications.magnification_table import Magnification
 from dials_truncfix.calibrate.pairs.magnification_pair import measure_magnification
 from dials_truncfix.calibrate.pairs.recorded_shifts import RecordedShifts
 from dials_truncfix.calibrate.pairs.shift_series import calibrate_shifts
 from dials_truncfix.report.disc_page import disc_page
 from dials_truncfix.report.magnification_page import magnification_page
+from dials_truncfix.report.magnifications_page import magnifications_page
 from dials_truncfix.report.page import Figure, Section, render_page
 from dials_truncfix.report.palette import BLUE
 from dials_truncfix.report.shifts_page import shifts_page
@@ -109,6 +112,20 @@ def test_a_beam(tmp_path, width):
     seen = look_at(page, width, tmp_path)
     require_readable(seen, 2)
     assert "the beam is 1" in seen.found["text"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_table_of_magnifications(tmp_path, width):
+    rows = [
+        Magnification("0", m, 120000.0 / m, 0.1, axis, 0.2)
+        for m, axis in ((2000.0, 3.0), (5000.0, 20.0), (30000.0, None))
+    ]
+    page = tmp_path / "page.html"
+    page.write_text(magnifications_page({"0": chain_magnifications(rows)}))
+    seen = look_at(page, width, tmp_path)
+    require_readable(seen, 2)
+    assert "nothing links the rotations of 5000 and 30000" in seen.found["text"]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import libtbx.phil
 
 phil_scope = libtbx.phil.parse(
     """
-mode = *rings spots pixel_size pair disc gain dose
+mode = *rings spots pixel_size pair disc table gain dose
   .type = choice
   .help = "rings: camera length, beam centre and ellipticity from the rings of a"
           "polycrystalline standard. spots: anisotropic magnification from the indexed"
@@ -14,7 +14,8 @@ mode = *rings spots pixel_size pair disc gain dose
           "specimen, from an image of a grating, of catalase or of grid bars. pair:"
           "magnification and rotation between two images of one specimen, or the"
           "displacement of a series of images by image shift or stage. disc: place, size and"
-          "uniformity of the beam. gain: gain, pedestal and read noise from evenly lit images"
+          "uniformity of the beam. table: pixel sizes and rotations of all magnifications,"
+          "listed and changed. gain: gain, pedestal and read noise from evenly lit images"
           "or a sweep. dose: rates and doses of electrons from images or metadata of"
           "SerialEM."
 
@@ -144,6 +145,58 @@ disc
   pixel_size = None
     .type = float(value_min=1e-6)
     .help = "On the specimen, nm: then the diameter is given in µm, too."
+}
+
+table
+  .help = "For mode=table, which lists or changes a table of magnifications: the file, and"
+          "the same with all chains as .json beside it. Other rows and columns stay."
+{
+  file = magnifications.csv
+    .type = path
+    .help = "The table."
+  action = *list add remove turn
+    .type = choice
+    .help = "list: show it, and change nothing. add: put a measurement into the row of its"
+            "magnification, from the result (.json) of mode=pixel_size or mode=pair given as"
+            "file, or from the numbers below. remove: remove a row. turn: add quarter turns"
+            "to a rotation found by axes."
+  camera = 0
+    .type = str
+    .help = "Name or number of the camera; each has rows of its own."
+  magnification = None
+    .type = float(value_min=1e-3)
+    .help = "Which row, by the magnification that the microscope states."
+  reference = None
+    .type = float(value_min=1e-3)
+    .help = "Magnification of the image with which another one was compared."
+  quarter_turns = 1
+    .type = int
+    .help = "How many times 90° to add, fast towards slow; may be negative."
+  pixel_size = None
+    .type = float(value_min=1e-9)
+    .help = "Measured size of a pixel on the specimen, nm."
+  pixel_size_error = None
+    .type = float(value_min=1e-12)
+    .help = "Its standard uncertainty, nm. None: 1 % is taken."
+  axis = None
+    .type = float
+    .help = "Direction of an axis of the grating, fast towards slow, degrees."
+  axis_error = None
+    .type = float(value_min=1e-9)
+    .help = "Its standard uncertainty, degrees. None: 0.5° is taken."
+  ratio = None
+    .type = float(value_min=1e-6)
+    .help = "How many times larger than at the reference the image is."
+  ratio_error = None
+    .type = float(value_min=1e-9)
+    .help = "Its standard uncertainty. None: 1 % is taken."
+  turn = None
+    .type = float
+    .help = "By how much the image is turned against that at the reference, fast towards"
+            "slow, degrees."
+  turn_error = None
+    .type = float(value_min=1e-9)
+    .help = "Its standard uncertainty, degrees. None: 0.5° is taken."
 }
 
 gain

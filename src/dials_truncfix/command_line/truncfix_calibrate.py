@@ -27,6 +27,9 @@ in its .mdoc file, or that are given.
 mode=disc measures centre, diameter and uniformity of the beam in images without a specimen,
 also where a part of it is outside of the image.
 
+mode=table keeps pixel sizes and rotations of all magnifications in one file, adds what the
+other modes measured, and links neighbouring magnifications to chains.
+
 mode=gain measures gain, pedestal, read noise and, where possible, the ADU of an electron, by
 the photon transfer of evenly lit images or of a sweep and by a model of the camera, side by
 side. Images whose noise was cut off at zero can be used too. It writes what DIALS has to be
@@ -58,6 +61,14 @@ Examples::
 
   dials.truncfix_calibrate mode=disc beam.mrc
 
+  dials.truncfix_calibrate mode=table table.action=add table.magnification=5000 \
+      dials.truncfix_calibrate.json
+
+  dials.truncfix_calibrate mode=table table.action=turn table.magnification=5000 \
+      table.quarter_turns=-1
+
+  dials.truncfix_calibrate mode=table
+
   dials.truncfix_calibrate mode=gain flat_*.tif gain.dark=dark.mrc
 
   dials.truncfix_calibrate mode=gain imported.expt
@@ -88,6 +99,7 @@ from dials_truncfix.command_line.calibrate_phil import phil_scope
 from dials_truncfix.command_line.calibrate_pixel_size import pixel_size
 from dials_truncfix.command_line.calibrate_rings import rings
 from dials_truncfix.command_line.calibrate_spots import spots
+from dials_truncfix.command_line.calibrate_table import table
 from dials_truncfix.command_line.program import (
     in_one_sentence,
     keep_files,
@@ -101,6 +113,7 @@ _MODES = {
     "pixel_size": pixel_size,
     "pair": pair,
     "disc": disc,
+    "table": table,
     "gain": gain,
     "dose": dose,
 }
@@ -124,7 +137,8 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
     )
     given = list(sys.argv[1:] if args is None else args)
     params, options, files = parse_with_files(parser, given, phil)
-    if not files:
+    is_table = params.mode == "table"
+    if not files and not (is_table and given):
         parser.print_help()
         sys.exit(0)
     out = params.output
@@ -138,7 +152,8 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
             out.y_map,
             out.phil,
             out.gain,
-            out.json,
+            # the table has a file of its own, and may be given this one to read
+            None if is_table else out.json,
             out.html,
             out.log,
         ],

@@ -1,0 +1,1 @@
+"""Pixel sizes and rotations of all magnifications, relative to each other."""
