@@ -25,8 +25,6 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 highlight_language = "text"
-# pages that are not written yet
-suppress_warnings = ["toc.empty_glob"]
 html_theme = "alabaster"
 html_theme_options = {
     "description": "Repair of truncated electron diffraction images",
