@@ -1,23 +1,25 @@
 """CPU time of dials.truncfix per image, beside the stock commands, in one run.
 
-Usage: python benchmarks/speed.py [--images FEW MANY] [--repeats N] [--binning N]
-       [--no-memory] [--json FILE]
+Usage: python benchmarks/speed.py [--quick] [--all] [--images FEW MANY] [--repeats N]
+       [--binning N] [--no-memory] [--json FILE]
 
 CPU time is user and system time of a command and all its processes. The time per
 image is the slope between a short and a long sweep, so that start-up and what is done
-once a sweep, the verdict and the gain on ten images, cancel out; the last column
-holds them. A second table says where the time of an image goes: reading and writing
-are the first and the last two of its steps.
+once a sweep, the verdict and the gain on ten images, cancel out; the last columns
+hold them. A second table says where the time of an image goes: reading and writing
+are the first and the last two of its steps. A third has the memory of the largest
+process. --all takes SMV, NeXus with gzip and dials.convert_to_cbf besides; --quick
+tries everything once on short sweeps, which says little about times.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +36,9 @@ from dials_truncfix.io.nexus_data import COMPRESSIONS, check_compression
 from dials_truncfix.sweep.source import SweepSource
 
 REFERENCE = "dials.find_spots, corrected CBF"
+READ, READ_SIDECAR = "read", "read sidecar"
+#: What --all adds.
+SELDOM = ("smv", "nexus_gzip")
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,25 @@ class Cost:
 
 @dataclass(frozen=True)
 class Memory:
-    """Largest resident memory of dials.truncfix in one process, MB."""
+    """Largest resident memory of dials.truncfix.
+
+    Attributes
+    ----------
+    size : int
+        Edge of the images, pixels.
+    n_images, nproc : int
+        Length of the sweep, and processes asked for.
+    peak : float
+        Of the process that was started, MB.
+    worker : float or None
+        Of the largest of those that it started, MB.
+    """
 
     size: int
+    n_images: int
+    nproc: int
     peak: float
+    worker: float | None
 
 
 def make_sweep(folder: Path, n_images: int, binning: int) -> Path:
@@ -94,7 +114,7 @@ def first_images(experiments: Path, n_images: int) -> Path:
     return part
 
 
-def outputs() -> dict[str, tuple[str, list[str]]]:
+def outputs(everything: bool) -> dict[str, tuple[str, list[str]]]:
     """Kinds of output: for the label of each its name and options."""
     kinds = {
         "smv": ("SMV", ["output.format=smv"]),
@@ -109,13 +129,16 @@ def outputs() -> dict[str, tuple[str, list[str]]]:
             continue
         options = ["output.format=nexus", f"output.compression={compression}"]
         kinds[f"nexus_{compression}"] = (f"NeXus, {compression}", options)
-    return kinds
+    return {k: v for k, v in kinds.items() if everything or k not in SELDOM}
 
 
-def commands(experiments: Path, label: str) -> Iterator[tuple[str, list[str]]]:
+def commands(
+    experiments: Path, label: str, everything: bool
+) -> Iterator[tuple[str, list[str]]]:
     """List what is timed on one sweep, in an order in which each finds its input."""
     script = [sys.executable, str(Path(__file__).resolve())]
-    for kind, (name, options) in outputs().items():
+    kinds = outputs(everything)
+    for kind, (name, options) in kinds.items():
         yield (
             f"dials.truncfix, {name}",
             [
@@ -128,16 +151,17 @@ def commands(experiments: Path, label: str) -> Iterator[tuple[str, list[str]]]:
             ],
         )
     yield REFERENCE, ["dials.find_spots", f"{label}_cbf.expt", "nproc=1"]
-    yield (
-        "dials.convert_to_cbf, camera's images",
-        [
-            "dials.convert_to_cbf",
-            experiments.name,
-            f"output.template={label}_converted_%05d.cbf",
-        ],
-    )
-    yield "read", [*script, "--task", "read", experiments.name]
-    for kind, (name, _) in outputs().items():
+    if everything:
+        yield (
+            "dials.convert_to_cbf, camera's images",
+            [
+                "dials.convert_to_cbf",
+                experiments.name,
+                f"output.template={label}_converted_%05d.cbf",
+            ],
+        )
+    yield READ, [*script, "--task", "read", experiments.name]
+    for kind, (name, _) in kinds.items():
         yield f"read {name}", [*script, "--task", "read", f"{label}_{kind}.expt"]
     yield "read and write CBF", [*script, "--task", "copy", experiments.name]
 
@@ -153,7 +177,9 @@ def copy_images(experiments: Path, write: bool) -> None:
             cbf.write(path, frame.pixels, ["Copy"])
 
 
-def costs(experiments: Path, few: int, many: int, repeats: int) -> list[Cost]:
+def costs(
+    experiments: Path, few: int, many: int, repeats: int, everything: bool
+) -> list[Cost]:
     """Time every command on two lengths of one sweep.
 
     The lengths take turns, so that other work on the machine disturbs both; of the
@@ -163,7 +189,7 @@ def costs(experiments: Path, few: int, many: int, repeats: int) -> list[Cost]:
     parts = {n_images: first_images(experiments, n_images) for n_images in (few, many)}
     for _ in range(repeats):
         for n_images, part in parts.items():
-            for name, command in commands(part, f"corrected_{n_images}"):
+            for name, command in commands(part, f"corrected_{n_images}", everything):
                 cpu = run(command, part.parent)[1].cpu
                 least = times.setdefault(name, {})
                 least[n_images] = min(cpu, least.get(n_images, cpu))
@@ -173,9 +199,9 @@ def costs(experiments: Path, few: int, many: int, repeats: int) -> list[Cost]:
     ]
 
 
-def peak_memory(experiments: Path) -> Memory:
-    """Run dials.truncfix in one process and ask for its largest size."""
-    command = [str(BIN / "dials.truncfix"), experiments.name, "nproc=1"]
+def peak_memory(experiments: Path, nproc: int) -> Memory:
+    """Run dials.truncfix, and watch how large its processes grow."""
+    command = [str(BIN / "dials.truncfix"), experiments.name, f"nproc={nproc}"]
     command += ["output.directory=memory", "output.experiments=memory.expt"]
     command += ["force=True"]  # few images may not be enough for a verdict
     process = subprocess.Popen(
@@ -184,14 +210,41 @@ def peak_memory(experiments: Path) -> Memory:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    peaks: dict[int, float] = {}
+    while process.poll() is None:
+        for pid in (process.pid, *children(process.pid)):
+            peaks[pid] = max(peak_of(pid), peaks.get(pid, 0.0))
+        time.sleep(0.02)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    panel = ExperimentList.from_file(str(experiments), check_format=False)[0].detector[
-        0
-    ]
-    return Memory(panel.get_image_size()[0], usage.ru_maxrss / 1024)
+    known = ExperimentList.from_file(str(experiments), check_format=False)[0]
+    return Memory(
+        known.detector[0].get_image_size()[0],
+        len(known.imageset),
+        nproc,
+        peaks.pop(process.pid),
+        max(peaks.values(), default=None) if nproc > 1 else None,
+    )
+
+
+def children(pid: int) -> list[int]:
+    """List the processes that a process has started and that still run."""
+    try:
+        return [
+            int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+    except OSError:
+        return []
+
+
+def peak_of(pid: int) -> float:
+    """Largest resident memory that a process has had so far, MB."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    _, _, rest = status.partition("VmHWM:")
+    return int(rest.split()[0]) / 1024 if rest else 0.0
 
 
 def cost_table(measured: Sequence[Cost]) -> str:
@@ -213,16 +266,34 @@ def cost_table(measured: Sequence[Cost]) -> str:
 
 
 def memory_table(measured: Sequence[Memory]) -> str:
-    """Tabulate the memory of one process."""
-    rows = [[f"{m.size} × {m.size}", f"{m.peak:.0f}"] for m in measured]
-    return tabulate(rows, ["dials.truncfix nproc=1", "peak (MB)"])
+    """Tabulate the memory."""
+    rows = [
+        [
+            f"{m.size} × {m.size}",
+            m.n_images,
+            m.nproc,
+            f"{m.peak:.0f}",
+            "" if m.worker is None else f"{m.worker:.0f}",
+        ]
+        for m in measured
+    ]
+    head = ["pixels", "images", "nproc", "first process (MB)", "largest other (MB)"]
+    return tabulate(rows, head)
+
+
+def sidecar_overhead(measured: Sequence[Cost]) -> float:
+    """CPU time by which an image from a sidecar takes longer than its source, s."""
+    per_image = {cost.name: cost.per_image for cost in measured}
+    return per_image[READ_SIDECAR] - per_image[READ]
 
 
 def main() -> None:
     """Measure, and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--images", type=int, nargs=2, default=(12, 36))
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="short sweeps, once")
+    parser.add_argument("--all", action="store_true", help="seldom used formats too")
+    parser.add_argument("--images", type=int, nargs=2, metavar=("FEW", "MANY"))
+    parser.add_argument("--repeats", type=int)
     parser.add_argument("--binning", type=int, default=2, help="2 makes 2048 × 2048")
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -232,24 +303,33 @@ def main() -> None:
     if options.task:
         copy_images(Path(options.experiments), write=options.task == "copy")
         return
-    few, many = sorted(options.images)
+    few, many = sorted(options.images or ((10, 14) if options.quick else (10, 34)))
+    repeats = options.repeats or (1 if options.quick else 2)
     with tempfile.TemporaryDirectory() as temporary:
         experiments = make_sweep(Path(temporary) / "sweep", many, options.binning)
-        measured = costs(experiments, few, many, options.repeats)
+        measured = costs(experiments, few, many, repeats, options.all)
         print(cost_table(measured))
-        steps = step_times(first_images(experiments, few))
+        overhead = sidecar_overhead(measured)
+        print(
+            f"Reading an image from a sidecar takes {1e3 * overhead:.0f} ms more than "
+            "reading its source."
+        )
+        steps = step_times(first_images(experiments, many))
         print(step_table(steps))
         memory: list[Memory] = []
         if not options.no_memory:
-            memory.append(peak_memory(first_images(experiments, few)))
-            large = make_sweep(Path(temporary) / "large", 4, 1)
-            memory.append(peak_memory(large))
+            sweeps = [first_images(experiments, n) for n in (few, many)]
+            if not options.quick:
+                sweeps.append(make_sweep(Path(temporary) / "large", 4, 1))
+            memory = [peak_memory(sweep, nproc) for sweep in sweeps for nproc in (1, 2)]
             print(memory_table(memory))
     if options.json:
         figures = {
             "costs": [asdict(cost) for cost in measured],
+            "sidecar_read_overhead": overhead,
             "steps": steps,
-            "memory": [asdict(m) for m in memory],
+            "memory": [asdict(m) for m in memory if m.nproc == 1],
+            "memory_of_two": [asdict(m) for m in memory if m.nproc > 1],
         }
         options.json.write_text(json.dumps(figures, indent=1))
 

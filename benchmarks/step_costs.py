@@ -22,7 +22,7 @@ from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.work import SweepWork
 
 #: Images that are fitted together.
-BATCH = 4
+BATCH = 8
 
 
 class Stopwatch:
@@ -66,7 +66,7 @@ def _correct_batch(
     read, measured = [], []
     for index in indices[: len(work.source) - indices.start]:
         with watch.time("read"):
-            frame = work.source.read(index)
+            frame = work.source.read(index, narrow=True)
         with watch.time("shadow of the beam stop"):
             shadow = shadowed_tiles(frame.pixels, frame.valid, work.radius)
         with watch.time("regions"):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dials_truncfix.io.byte_offset import compress, decompress
+from dials_truncfix.io.byte_offset import compress, compress_runs, decompress
 
 
 @pytest.mark.parametrize("spread", [3, 60, 300, 20_000, 3e7])
@@ -22,6 +22,18 @@ def test_bytes_are_those_of_dxtbx(spread):
     packed = compress(pixels)
     assert packed == bytes(dxtbx_compress(flumpy.from_numpy(pixels)))
     np.testing.assert_array_equal(decompress(packed, pixels.size), pixels.ravel())
+
+
+@pytest.mark.parametrize("level", [-300, 0, 32_500, 65_000, 2**30])
+def test_runs_of_any_width_make_up_the_whole(level):
+    generator = np.random.default_rng(2)
+    pixels = level + generator.normal(0, 90, 5000).round().astype(np.int32)
+    pixels[::700] += 40_000
+    runs = list(np.split(pixels, [1, 1, 700, 705, 4000]))
+    for i, run in enumerate(runs):
+        if i % 2 and run.size and run.min() >= -(2**15) and run.max() < 2**15:
+            runs[i] = run.astype(np.int16)
+    assert b"".join(compress_runs(runs)) == compress(pixels)
 
 
 def test_differences_at_every_boundary():

@@ -8,9 +8,12 @@ import pytest
 
 from dxtbx import flumpy
 from dxtbx.format.image import ImageBool
+from dxtbx.model import BeamFactory, DetectorFactory
 from dxtbx.model.experiment_list import ExperimentListFactory
 
 from dials_truncfix import compat
+from dials_truncfix.io import cbf
+from dials_truncfix.io.corrected_header import format_cbf_lines, make_header
 from dials_truncfix.io.defects import Defects, write_defects
 from dials_truncfix.io.mrc import write_stack
 from dials_truncfix.io.serialem import FrameTitle, write_frames
@@ -41,6 +44,48 @@ def test_reads_what_was_recorded(recording, imageset):
         # zeros count as measured, saturated pixels do not
         assert frame.valid.sum() == frame.valid.size - 1
         assert not frame.valid[3, 4]
+
+
+def test_narrow_images_are_the_same(recording, imageset, tmp_path):
+    source = SweepSource(imageset[1:4])
+    for index in range(3):
+        frame, narrow = source.read(index), source.read(index, narrow=True)
+        assert (frame.pixels.dtype, narrow.pixels.dtype) == (np.int32, np.uint16)
+        np.testing.assert_array_equal(narrow.pixels, frame.pixels)
+        np.testing.assert_array_equal(narrow.valid, frame.valid)
+
+
+def test_images_of_other_formats_are_narrowed_where_they_fit(tmp_path):
+    for number, lowest in ((1, 0), (2, -1)):
+        pixels = np.arange(lowest, 64 * 64 + lowest, dtype=np.int32).reshape(64, 64)
+        cbf.write(tmp_path / f"a_{number}.cbf", pixels, _header())
+    for number, dtype in ((1, np.uint16), (2, np.int32)):
+        path = str(tmp_path / f"a_{number}.cbf")
+        imageset = ExperimentListFactory.from_filenames([path])[0].imageset
+        frame = SweepSource(imageset).read(0, narrow=True)
+        assert frame.pixels.dtype == dtype
+        np.testing.assert_array_equal(
+            frame.pixels, SweepSource(imageset).read(0).pixels
+        )
+
+
+def _header():
+    detector = DetectorFactory.simple(
+        "PAD", 2200, (2, 2), "+x", "-y", (0.0624, 0.0624), (64, 64), (-2, 65535)
+    )
+    beam = BeamFactory.simple(0.02508)
+    models = compat.models_to_dict(detector, beam, None, None, None)
+    return format_cbf_lines(
+        make_header(
+            models,
+            gain=1.0,
+            pedestal=0.0,
+            trusted_range=(-2.0, 65535.0),
+            offset=0,
+            seed=0,
+            version="test",
+        )
+    )
 
 
 def test_a_slice_keeps_its_numbers(recording, imageset):

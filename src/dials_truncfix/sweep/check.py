@@ -84,7 +84,7 @@ def check_sweep(
 
 def judge_images(work: SweepWork, indices: Sequence[int]) -> Verdict:
     """Judge a sweep by some of its images."""
-    frames = (work.source.read(index) for index in indices)
+    frames = (work.source.read(index, narrow=True) for index in indices)
     return judge(
         collect_evidence(
             ((frame.pixels, frame.valid) for frame in frames),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from dials_truncfix.correction.correlation.correlation_summary import (
     SweepCorrelation,
     summarise_correlations,
 )
+from dials_truncfix.correction.correlation.flat_tiles import TILE
 from dials_truncfix.correction.correlation.noise_correlation import NoiseCorrelation
 from dials_truncfix.correction.correlation.noise_covariance import (
     NoiseCovariance,
@@ -27,6 +28,10 @@ from dials_truncfix.correction.value_counts import ValueCounts, count_values
 from dials_truncfix.sweep.correct import IntArray, corrected_pixels
 from dials_truncfix.sweep.source import Frame
 from dials_truncfix.sweep.work import SweepWork, unpack
+
+# The correlation of the noise comes from a sixth of these; scores of all pixels of
+# larger images would be the largest thing in memory.
+_ENOUGH_PIXELS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class CloseLook:
 def look_closely(task: LookTask) -> CloseLook:
     """Correct an image and look at it."""
     work = unpack(task.sweep)
-    frame = work.source.read(task.index)
+    frame = work.source.read(task.index, narrow=work.only_zeros_matter)
     regions = work.image_regions(frame)
     image = (work, task.index, frame, regions, task.fits)
     # expected values have too little noise to tell the gain
@@ -145,10 +150,19 @@ def _correlation(
     if not wanted or not task.fits.fitted.any():
         return None, None
     law = regional_law(frame.pixels, regions, work.radius, work.nodes, task.fits)
-    scores, correlation = noise_correlation(frame.pixels, law)
+    rows = _enough_rows(*drawn.shape)
+    part = replace(law, labels=law.labels[rows], node=law.node[rows])
+    scores, correlation = noise_correlation(frame.pixels[rows], part)
     if correlation is None or not correlation.significant:
         return correlation, None
-    return correlation, noise_covariance(drawn, scores)
+    return correlation, noise_covariance(drawn[rows], scores)
+
+
+def _enough_rows(n_slow: int, n_fast: int) -> slice:
+    """Choose rows about the middle that hold more pixels than are looked at."""
+    height = min(max(_ENOUGH_PIXELS // (n_fast * TILE), 1) * TILE, n_slow)
+    first = (n_slow - height) // 2
+    return slice(first, first + height)
 
 
 def looked_correlation(looks: Sequence[CloseLook]) -> SweepCorrelation | None:
@@ -172,6 +186,6 @@ def _before_and_after(
         corner=(close_up.slow.start, close_up.fast.start),
         shows_spot=close_up.shows_spot,
         d_spacing=float(d_spacing(np.array([radius]), work.source.wavelength)[0]),
-        piece_before=frame.pixels[window].copy(),
-        piece_after=written[window].copy(),
+        piece_before=frame.pixels[window].astype(np.int32),
+        piece_after=written[window].astype(np.int32),
     )

@@ -54,12 +54,22 @@ def corrected_pixels(
     Returns
     -------
     ndarray, shape (slow, fast), int32
-        ADU. Without fits, the very pixels of the frame.
+        ADU. Without fits, the very pixels of the frame. Of a frame that was read as a
+        narrow one, int16 where they fit.
     """
     law = image_law(work, frame, regions, fits, assign)
     if law is None:
         return frame.pixels
-    return joined(drawn_runs(work, index, frame, law, assign, seed), work.source.shape)
+    runs = drawn_runs(work, index, frame, law, assign, seed)
+    return joined(runs, work.source.shape, _type_of_drawn(frame))
+
+
+def _type_of_drawn(frame: Frame) -> npt.DTypeLike:
+    """Return the type of a corrected image: as narrow as the recorded one, signed."""
+    narrow = np.int16
+    if frame.pixels.dtype == np.uint16 and frame.pixels.max() <= np.iinfo(narrow).max:
+        return narrow
+    return np.int32
 
 
 def image_law(

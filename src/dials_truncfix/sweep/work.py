@@ -144,6 +144,14 @@ class SweepWork:
         """Grid of radius and azimuth on which the background's uniformity is tested."""
         return azimuth_grid(self.grid, self.annuli.edges, self.beam_centre)
 
+    @property
+    def only_zeros_matter(self) -> bool:
+        """Whether nothing is asked of an image but its histograms and its zeros.
+
+        It may then be read as a narrow one.
+        """
+        return self.options.assign != "local" and self.options.noise == "independent"
+
     def image_regions(self, frame: Frame, shadow: BoolArray | None = None) -> Regions:
         """Regions of the pixels of one image that can be fitted and corrected.
 

@@ -113,8 +113,7 @@ def fit_and_write_images(task: FitAndWriteTask) -> list[ImageFits]:
     work = unpack(task.measure.sweep)
     indices = task.measure.indices
     known = {image.regions.index: image for image in task.known}
-    # then of images that wait only the zeros are asked for
-    narrow = work.options.assign != "local" and work.options.noise == "independent"
+    narrow = work.only_zeros_matter
     n_bytes = work.source.shape[0] * work.source.shape[1] * (2 if narrow else 4)
     at_once = max(_BYTES_AT_ONCE // n_bytes, 1)
     fitted = []

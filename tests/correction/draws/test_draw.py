@@ -201,6 +201,21 @@ def test_given_uniforms_are_the_places_in_the_distribution():
         draw(u[:3])
 
 
+@pytest.mark.parametrize("sd", [5.0, 90.0])
+@pytest.mark.parametrize("highest", [3, 40_000])
+def test_narrow_images_and_narrow_tables(sd, highest):
+    """Sixteen bits or thirty-two, a byte for a value or two: the same draws."""
+    tables = _tables([30, 80, 120], [3, 1, -1], [sd, sd, sd])
+    image, eligible, radius = _image((300, 500), 2, 0.8)
+    image[150, 7] = highest
+    keys = {"seed": 1, "image_number": 4}
+    wide = replace_zeros(image.astype(np.int64), eligible, radius, tables, **keys)
+    narrow = replace_zeros(image.astype(np.uint16), eligible, radius, tables, **keys)
+    np.testing.assert_array_equal(narrow, wide)
+    assert narrow[150, 7] == highest
+    assert (narrow.min() < -128) == (sd > 50)
+
+
 def test_without_tables_or_zeros_nothing_changes():
     image, eligible, radius = _image()
     none = QuantileTables(

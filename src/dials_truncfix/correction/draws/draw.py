@@ -180,8 +180,10 @@ def draw_zeros(
 
 
 def joined(
-    runs: Iterable[npt.NDArray[np.signedinteger[Any]]], shape: tuple[int, ...]
-) -> npt.NDArray[np.int32]:
+    runs: Iterable[npt.NDArray[np.signedinteger[Any]]],
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike = np.int32,
+) -> npt.NDArray[Any]:
     """
     Put an image together from runs of consecutive pixels.
 
@@ -191,13 +193,15 @@ def joined(
         In C order.
     shape : tuple of int
         Of the image.
+    dtype : numpy.dtype
+        Of the result.
 
     Returns
     -------
-    ndarray, int32
-        Of this shape.
+    ndarray
+        Of this shape and type.
     """
-    image = np.empty(shape, dtype=np.int32)
+    image = np.empty(shape, dtype=dtype)
     flat, start = image.reshape(-1), 0
     for run in runs:
         flat[start : start + run.size] = run

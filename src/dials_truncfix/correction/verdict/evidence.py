@@ -186,7 +186,7 @@ def _bands(image: IntArray, mask: BoolArray) -> Iterator[IntArray]:
             yield values
 
 
-def _regions_of_tiles(tiles: Tiles) -> npt.NDArray[np.int16]:
+def _regions_of_tiles(tiles: Tiles) -> npt.NDArray[np.int8]:
     """
     Sort the tiles into regions of equally many tiles by their mean.
 
@@ -197,10 +197,10 @@ def _regions_of_tiles(tiles: Tiles) -> npt.NDArray[np.int16]:
 
     Returns
     -------
-    ndarray, shape (n_slow, n_fast), int16
+    ndarray, shape (n_slow, n_fast), int8
         0 (dark) … _N_REGIONS - 1 (bright), OUTSIDE where there is no mean.
     """
-    region = np.full(tiles.mean.shape, OUTSIDE, dtype=np.int16)
+    region = np.full(tiles.mean.shape, OUTSIDE, dtype=np.int8)
     flat = np.flatnonzero(np.isfinite(tiles.mean))
     order = flat[np.argsort(tiles.mean.ravel()[flat], kind="stable")]
     region.ravel()[order] = np.arange(order.size) * _N_REGIONS // max(order.size, 1)
@@ -208,25 +208,25 @@ def _regions_of_tiles(tiles: Tiles) -> npt.NDArray[np.int16]:
 
 
 def _labels_of_pixels(
-    region: npt.NDArray[np.int16], used: BoolArray
-) -> npt.NDArray[np.int16]:
+    region: npt.NDArray[np.int8], used: BoolArray
+) -> npt.NDArray[np.int8]:
     """
     Give each usable pixel the region of its tile.
 
     Parameters
     ----------
-    region : ndarray, shape (n_slow, n_fast), int16
+    region : ndarray, shape (n_slow, n_fast), int8
         Region of each tile.
     used : ndarray, shape (ny, nx), bool
         Usable pixels.
 
     Returns
     -------
-    ndarray, shape (ny, nx), int16
+    ndarray, shape (ny, nx), int8
         OUTSIDE for unusable pixels and those beyond the last whole tile.
     """
     tile = min(_TILE, *used.shape)
-    labels = np.full(used.shape, OUTSIDE, dtype=np.int16)
+    labels = np.full(used.shape, OUTSIDE, dtype=np.int8)
     pixels = np.repeat(np.repeat(region, tile, axis=0), tile, axis=1)
     labels[: pixels.shape[0], : pixels.shape[1]] = pixels
     labels[~used] = OUTSIDE
@@ -234,7 +234,7 @@ def _labels_of_pixels(
 
 
 def _moments(
-    image: IntArray, used: BoolArray, region: npt.NDArray[np.int16]
+    image: IntArray, used: BoolArray, region: npt.NDArray[np.int8]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """
     Median over the tiles of each region of the tile's mean and variance.
@@ -243,7 +243,7 @@ def _moments(
     ----------
     image, used : ndarray, shape (ny, nx)
         Values and usable pixels.
-    region : ndarray, shape (n_slow, n_fast), int16
+    region : ndarray, shape (n_slow, n_fast), int8
         Region of each tile.
 
     Returns
