@@ -11,6 +11,7 @@ import pytest
 
 from dxtbx.model.experiment_list import ExperimentListFactory
 
+from dials_truncfix.sweep.inputs import Inputs
 from dials_truncfix.sweep.measure import MeasureTask, fit_images
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.panel import PanelValues
@@ -44,9 +45,10 @@ def run(tmp_path_factory):
     fits = fit_images(MeasureTask(pack(imageset, options), tuple(range(5))))
     recipe = make_recipe(work.source, options, PANEL, "smv", fits)
     recipe = placed(recipe, folder)
-    described = run_record(work.source, options, _Verdict)
+    files = Inputs(work.source.files()).record()
+    described = run_record(work.source, files, options, _Verdict)
     described.update({k: v for k, v in asdict(PANEL).items() if k not in BY_LINE})
-    paths = {file["path"] for file in described["source"]["files"]}
+    paths = {file["path"] for file in files}
     described.update(lay_out(fits, recipe, paths))
     return fits, recipe, json.loads(as_json(described, BY_LINE))
 
