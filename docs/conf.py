@@ -28,8 +28,10 @@ highlight_language = "text"
 html_theme = "alabaster"
 html_theme_options = {
     "description": "Repair of truncated electron diffraction images",
-    "page_width": "1090px",
+    "page_width": "1180px",
     "sidebar_width": "200px",
+    # as wide as the tables of logs
+    "body_max_width": "890px",
 }
 html_static_path = ["static"]
 html_css_files = ["pages.css"]
