@@ -4,6 +4,7 @@ A specimen of random particles is imaged by a truncated camera, its fixed patter
 at three numbers of electrons per pixel. Magnification and rotation: the second image is
 magnified 1.083 times, turned by 4.7°, shifted, and blurred as by defocus. Shift matrix:
 nine images out and back, with drift; alone, and with deflectors that miss by 0.3 pixels.
+Distortion: five overlapping images behind one field of all terms of second and third order.
 The last columns are standard deviations of errors over the uncertainties stated.
 Peer: phase_cross_correlation of scikit-image, where that is installed, on the same shifts.
 """
@@ -23,15 +24,19 @@ import numpy as np
 
 from dials.util import tabulate
 
+from dials_truncfix.calibrate.distortion.distortion_terms import Terms
+from dials_truncfix.calibrate.distortion.overlaps import calibrate_distortion
 from dials_truncfix.calibrate.pairs.magnification_pair import measure_magnification
 from dials_truncfix.calibrate.pairs.recorded_shifts import RecordedShifts
 from dials_truncfix.calibrate.pairs.registration import register_shift
 from dials_truncfix.calibrate.pairs.shift_series import calibrate_shifts
+from dials_truncfix.simulate.specimen import specimen_electrons
 from specimen_images import (
     DRIFT,
     LEVELS,
     SHIFT_MATRIX,
     SHIFTS,
+    distorted_series,
     magnified_pair,
     shifted_series,
     specimen,
@@ -139,6 +144,41 @@ def series_table(n_seeds: int) -> str:
     )
 
 
+def distortion_table(n_seeds: int) -> str:
+    rows = []
+    terms = Terms("cubic", (512, 512))
+    names = [f"image {k + 1}" for k in range(5)]
+    for level in LEVELS:
+        errors, sds, zs, refused = [], [], [], 0
+        for seed in range(n_seeds):
+            true = 1.5 * np.random.default_rng(seed).standard_normal(len(terms.names))
+            images = distorted_series(terms, true, 5000 + seed, level)
+            try:
+                found = calibrate_distortion(images, names, "cubic").distortion
+            except ValueError:
+                refused += 1
+                continue
+            errors.append(found.at(found.grid) - terms.design(found.grid) @ true)
+            sds.append(found.errors_at(found.grid))
+            zs.append((found.parameters - true) / found.covariance.diagonal() ** 0.5)
+        if not errors:
+            rows.append([level, *[""] * 4, refused])
+            continue
+        error = np.array(errors)
+        rows.append(
+            [
+                level,
+                f"{np.sqrt(np.mean(error**2)):.3f}",
+                f"{np.abs(error).max():.2f}",
+                f"{np.sqrt(np.mean(np.square(sds))):.3f}",
+                f"{np.sqrt(np.mean(np.square(zs))):.2f}",
+                refused,
+            ]
+        )
+    header = ["e⁻/px", "field (px):\nrms error", "largest", "stated", "z-sd", "refused"]
+    return str(tabulate(rows, header))
+
+
 def peer_table(n_seeds: int) -> str:
     try:
         from skimage.registration import phase_cross_correlation
@@ -190,8 +230,6 @@ def peer_table(n_seeds: int) -> str:
 
 
 def _two(seed: int, level: float, shift: np.ndarray) -> list[np.ndarray]:
-    from dials_truncfix.simulate.specimen import specimen_electrons
-
     particles = specimen(seed)
     return [
         specimen_electrons(particles, (512, 512), level, shift=place)
@@ -207,6 +245,8 @@ def main() -> None:
     print(magnification_table(seeds))
     print(f"\nShift matrix, {seeds // 2} series each")
     print(series_table(max(1, seeds // 2)))
+    print(f"\nDistortion, {seeds // 2} series each")
+    print(distortion_table(max(1, seeds // 2)))
     print(f"\nShifts up to 120 pixels, {seeds} pairs each")
     print(peer_table(seeds))
 

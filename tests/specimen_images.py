@@ -86,3 +86,30 @@ def series_mdoc(shifts=SHIFTS, key="ImageShift", **changes):
         for k, (x, y) in enumerate(shifts)
     )
     return Mdoc({"ImageFile": "series.mrc"}, (), sections)
+
+
+#: Shifts of the images of a distorted series, pixels (fast, slow).
+OVERLAPS = ((0, 0), (190, 15), (-20, 180), (-185, -10), (170, 175))
+
+
+def distorted_series(terms, parameters, seed, level, overlaps=OVERLAPS):
+    """Images of one specimen, all with the same distortion."""
+
+    def distort(places):
+        # a distortion is known at the place on the image
+        found = places
+        for _ in range(6):
+            found = places + terms.design(found) @ parameters
+        return found
+
+    particles = specimen(seed, margin=400)
+    return [
+        through_camera(
+            specimen_electrons(
+                particles, terms.shape, level, shift=shift, distort=distort
+            ),
+            seed,
+            k + 1,
+        )
+        for k, shift in enumerate(overlaps)
+    ]

@@ -7,12 +7,15 @@ import pytest
 
 from browser import look_at
 from dials_truncfix.calibrate.disc.disc import measure_disc
+from dials_truncfix.calibrate.distortion.distortion_terms import Terms
+from dials_truncfix.calibrate.distortion.overlaps import calibrate_distortion
 from dials_truncfix.calibrate.magnifications.chain import chain_magnifications
 from dials_truncfix.calibrate.magnifications.magnification_table import Magnification
 from dials_truncfix.calibrate.pairs.magnification_pair import measure_magnification
 from dials_truncfix.calibrate.pairs.recorded_shifts import RecordedShifts
 from dials_truncfix.calibrate.pairs.shift_series import calibrate_shifts
 from dials_truncfix.report.disc_page import disc_page
+from dials_truncfix.report.distortion_page import distortion_page
 from dials_truncfix.report.magnification_page import magnification_page
 from dials_truncfix.report.magnifications_page import magnifications_page
 from dials_truncfix.report.page import Figure, Section, render_page
@@ -20,7 +23,7 @@ from dials_truncfix.report.palette import BLUE
 from dials_truncfix.report.shifts_page import shifts_page
 from dials_truncfix.simulate.beam_disc import disc_electrons
 from dials_truncfix.simulate.specimen import specimen_electrons
-from specimen_images import specimen
+from specimen_images import distorted_series, specimen
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
@@ -126,6 +129,21 @@ def test_a_table_of_magnifications(tmp_path, width):
     seen = look_at(page, width, tmp_path)
     require_readable(seen, 2)
     assert "nothing links the rotations of 5000 and 30000" in seen.found["text"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_distortion(tmp_path, width):
+    terms = Terms("lens", (320, 320))
+    shifts = ((0, 0), (110, 6), (-8, 120))
+    images = distorted_series(terms, np.array([4.0, -3.0]), 1, 50.0, shifts)
+    page = tmp_path / "page.html"
+    page.write_text(
+        distortion_page(calibrate_distortion(images, ["a", "b", "c"], "lens"))
+    )
+    seen = look_at(page, width, tmp_path)
+    require_readable(seen, 3)
+    assert "Places on the image are off by up to" in seen.found["text"]
 
 
 @pytest.mark.slow

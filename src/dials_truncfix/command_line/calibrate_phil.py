@@ -6,7 +6,7 @@ import libtbx.phil
 
 phil_scope = libtbx.phil.parse(
     """
-mode = *rings spots pixel_size pair disc table gain dose
+mode = *rings spots pixel_size pair disc distortion table gain dose
   .type = choice
   .help = "rings: camera length, beam centre and ellipticity from the rings of a"
           "polycrystalline standard. spots: anisotropic magnification from the indexed"
@@ -14,7 +14,8 @@ mode = *rings spots pixel_size pair disc table gain dose
           "specimen, from an image of a grating, of catalase or of grid bars. pair:"
           "magnification and rotation between two images of one specimen, or the"
           "displacement of a series of images by image shift or stage. disc: place, size and"
-          "uniformity of the beam. table: pixel sizes and rotations of all magnifications,"
+          "uniformity of the beam. distortion: field of distortion from overlapping images."
+          "table: pixel sizes and rotations of all magnifications,"
           "listed and changed. gain: gain, pedestal and read noise from evenly lit images"
           "or a sweep. dose: rates and doses of electrons from images or metadata of"
           "SerialEM."
@@ -145,6 +146,17 @@ disc
   pixel_size = None
     .type = float(value_min=1e-6)
     .help = "On the specimen, nm: then the diameter is given in µm, too."
+}
+
+distortion
+  .help = "For mode=distortion. Give three or more images of one specimen with details all"
+          "over, shifted by a third to a half of the image along both sides, such as pairs"
+          "of SerialEM: MRC, TIFF or what dials.import reads."
+{
+  model = lens quadratic *cubic quartic
+    .type = choice
+    .help = "lens: radial and spiral distortion of third order about the middle of the image."
+            "The others: all terms from the second to that order."
 }
 
 table

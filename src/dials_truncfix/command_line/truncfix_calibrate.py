@@ -27,6 +27,9 @@ in its .mdoc file, or that are given.
 mode=disc measures centre, diameter and uniformity of the beam in images without a specimen,
 also where a part of it is outside of the image.
 
+mode=distortion measures how the image is distorted, beyond what is linear, from images of one
+specimen that overlap, and writes distortion maps.
+
 mode=table keeps pixel sizes and rotations of all magnifications in one file, adds what the
 other modes measured, and links neighbouring magnifications to chains.
 
@@ -61,6 +64,8 @@ Examples::
 
   dials.truncfix_calibrate mode=disc beam.mrc
 
+  dials.truncfix_calibrate mode=distortion shifted_*.mrc
+
   dials.truncfix_calibrate mode=table table.action=add table.magnification=5000 \
       dials.truncfix_calibrate.json
 
@@ -92,6 +97,7 @@ from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
 from dials_truncfix.command_line.calibrate_disc import disc
+from dials_truncfix.command_line.calibrate_distortion import distortion
 from dials_truncfix.command_line.calibrate_dose import dose
 from dials_truncfix.command_line.calibrate_gain import gain
 from dials_truncfix.command_line.calibrate_pair import pair
@@ -113,6 +119,7 @@ _MODES = {
     "pixel_size": pixel_size,
     "pair": pair,
     "disc": disc,
+    "distortion": distortion,
     "table": table,
     "gain": gain,
     "dose": dose,

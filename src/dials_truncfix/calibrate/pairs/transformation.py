@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.calibrate.pairs.robust_fit import robust_fit
+
 Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 #: What may differ between two images besides the shift.
 MODELS = ("translation", "similarity", "affine")
 _N_PARAMETERS = {"translation": 2, "similarity": 4, "affine": 6}
-#: Tukey's biweight reaches so many standard deviations.
-_REACH = 5.0
-_LEAST_SCATTER = 1e-4
 
 
 @dataclass(frozen=True)
@@ -178,11 +177,6 @@ def fit_transformation(
     ------
     ValueError
         If there are fewer tiles than the model takes.
-
-    References
-    ----------
-    MacKinnon, J. G. & White, H. (1985). J. Econometrics 29, 305-325,
-    doi:10.1016/0304-4076(85)90158-7, equation 12: uncertainties from the residuals.
     """
     n_parameters = _N_PARAMETERS[model]
     if 2 * len(first) < n_parameters + 4:
@@ -190,34 +184,13 @@ def fit_transformation(
     scale = max(float(np.abs(first - centre).max()), 1.0)
     design = _design(model, (first - centre) / scale)
     moved = second - first
-    weight = weights / weights.mean()
     # a start that half of the tiles cannot spoil
-    residual = moved - np.median(moved, axis=0)
-    # wide at first, so that what the model explains is not taken for outliers
-    for widening in (4.0, 2.0, *[1.0] * 8):
-        size = np.linalg.norm(residual, axis=1)
-        spread = max(float(np.median(size)) / 1.1774, _LEAST_SCATTER)
-        far = size / (widening * _REACH * spread)
-        robust = np.where(far < 1, (1 - far**2) ** 2, 0.0)
-        total = weight * robust
-        normal = np.einsum("n,nip,niq->pq", total, design, design)
-        inverse = np.linalg.pinv(normal)
-        right = np.einsum("n,nip,ni->p", total, design, moved)
-        parameters = inverse @ right
-        residual = moved - design @ parameters
-    kept = robust > 0
-    leverage = np.einsum("n,nip,pq,niq->n", total, design, inverse, design) / 2
-    loose = residual / np.maximum(1 - leverage, 0.1)[:, None]
-    score = np.einsum("n,nip,ni->np", total, design, loose)
-    # mean derivative of the biweight, along and across a residual
-    slope = np.where(kept, (1 - far**2) * (1 - 3 * far**2), 0.0)
-    bread = np.einsum("n,nip,niq->pq", weight * slope, design, design)
-    bread = np.linalg.pinv(bread)
-    covariance = bread @ (score.T @ score) @ bread
+    start = moved - np.median(moved, axis=0)
+    fit = robust_fit(design, moved, weights, start)
     expand = _expand(model)
     expand[2:] /= scale
-    full = expand @ parameters
+    full = expand @ fit.parameters
     fitted = Transformation(np.eye(2) + full[2:].reshape(2, 2), full[:2], centre)
     return FittedTransformation(
-        fitted, expand @ covariance @ expand.T, second - fitted(first), kept
+        fitted, expand @ fit.covariance @ expand.T, second - fitted(first), fit.kept
     )

@@ -1,0 +1,1 @@
+"""How an image is distorted, from images of one specimen that overlap."""
