@@ -194,25 +194,40 @@ def named_parameters(text: str) -> set[str]:
     return names - _NO_PARAMETERS
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_parameters_named_exist(page):
+def texts() -> dict[str, str]:
+    """Pages, and the help of the commands."""
+    found = {page.name: page.read_text() for page in PAGES}
+    for command, module in our_commands().items():
+        found[f"{command} -h"] = importlib.import_module(module).__doc__
+    return found
+
+
+@pytest.mark.parametrize("text", texts().values(), ids=texts())
+def test_parameters_named_exist(text):
     names = {
         # xia2.truncfix hands these on
         re.sub(r"^truncfix\.", "", name)
-        for name in named_parameters(page.read_text())
+        for name in named_parameters(text)
     }
     assert sorted(name for name in names if name not in endings()) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_choices_named_exist(page):
+@pytest.mark.parametrize("text", texts().values(), ids=texts())
+def test_choices_named_exist(text):
     wrong = [
         f"{name}={value}"
-        for literal in literals(page.read_text())
+        for literal in literals(text)
         for name, value in re.findall(r"(?<![\w.#/])([a-z][\w.]*)=(\w+)", literal)
         if not {value, _ANY} & choices().get(name, {_ANY})
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("command", our_commands())
+def test_help_has_examples_of_the_command(command):
+    text = importlib.import_module(our_commands()[command]).__doc__
+    examples = text.partition("Examples::")[2]
+    assert len(re.findall(rf"^  {re.escape(command)} ", examples, re.MULTILINE)) >= 3
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
