@@ -34,9 +34,9 @@ from neighbour_steps import (
     SWEEPS,
     TABLES,
     Step,
-    sweep_steps,
-    table_steps,
 )
+from neighbour_sweeps import sweep_steps
+from neighbour_tables import table_steps
 from stock_dials import BIN, run
 from window import virtual_display, watch
 
