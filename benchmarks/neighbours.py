@@ -7,7 +7,8 @@ A simulated sweep is corrected to each output format, simulated stills are postr
 one pair of files and to numbered parts, and one command of DIALS after the other is run on
 them. Each has to end with exit code 0 and leave behind what it should, which has to be the
 same for every format. With --json what happened goes to FOLDER/dials-VERSION.json, from which
-benchmarks/neighbours_page.py makes a page. Ends with 1 if anything failed that is not
+benchmarks/neighbours_page.py makes a page; what was not tried this time stays in it. With
+--folder, inputs that are there are used again. Ends with 1 if anything failed that is not
 known to fail in DIALS itself.
 """
 
@@ -225,10 +226,12 @@ def try_all(args: argparse.Namespace, folder: Path) -> list[Outcome]:
                 imported = folder / "sweep" / "imported.expt"
                 if not imported.exists():
                     make_sweep(folder / "sweep")
-                correct(imported, work, kind)
+                if not work.exists():
+                    correct(imported, work, kind)
                 steps = sweep_steps(SWEEPS[kind])
             else:
-                postrefine(folder, kind)
+                if not work.exists():
+                    postrefine(folder, kind)
                 steps = table_steps(kind)
             for step in chosen(steps, args, kind in firsts):
                 outcome = attempt(step, work, kind, display)
@@ -241,6 +244,18 @@ def try_all(args: argparse.Namespace, folder: Path) -> list[Outcome]:
                 )
                 outcomes.append(outcome)
     return compared(outcomes, same)
+
+
+def record_outcomes(path: Path, version: str, outcomes: list[Outcome]) -> None:
+    """Write what happened; of commands not tried this time, what is there stays."""
+    found = [asdict(each) for each in outcomes]
+    if path.exists():
+        before = json.loads(path.read_text())["outcomes"]
+        again = {(each["input"], each["command"]): each for each in found}
+        kept = [again.pop((e["input"], e["command"]), e) for e in before]
+        found = [*kept, *again.values()]
+    record = {"dials": version, "outcomes": found}
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def main() -> int:
@@ -261,9 +276,7 @@ def main() -> int:
     version = found[0] if found else "unknown"
     if args.json:
         args.json.mkdir(parents=True, exist_ok=True)
-        record = {"dials": version, "outcomes": [asdict(each) for each in outcomes]}
-        path = args.json / f"dials-{version}.json"
-        path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        record_outcomes(args.json / f"dials-{version}.json", version, outcomes)
     failed = [each for each in outcomes if each.status == "failed"]
     print(f"\nDIALS {version}: {len(outcomes)} tried, {len(failed)} failed")
     for each in failed:

@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "dials_truncfix"
 # Distributions whose commands must run in .venv to see this package's plugins.
 WITH_LAUNCHERS = ("dials", "dxtbx", "xia2", "pytest")
+# Newer releases of DIALS have the programs that draw, dials.background too, in the second.
+SCRIPTS = ("console_scripts", "gui_scripts")
 # A second numpy or scipy over the one that DIALS was compiled with would break it.
 KEPT = ("numpy", "scipy")
 
@@ -101,7 +103,7 @@ def launchers() -> Iterator[tuple[str, str]]:
         if folder == own:
             continue
         for entry in distribution.entry_points:
-            if entry.group == "console_scripts":
+            if entry.group in SCRIPTS:
                 module, _, call = entry.value.partition(":")
                 function = call.partition(".")[0]
                 yield (

@@ -148,6 +148,20 @@ def test_commands_of_dials_see_this_environment():
     assert "DIALS" in run.stdout
 
 
+def test_every_command_of_dials_is_beside_this_python():
+    """Those that draw too: elsewhere they would not see this package."""
+    bin_folder = Path(sys.executable).parent
+    if not (bin_folder / "dials.version").exists():
+        pytest.skip("DIALS' commands are not beside this Python")
+    commands = {
+        entry.name
+        for entry in metadata.distribution("dials").entry_points
+        if entry.group in ("console_scripts", "gui_scripts")
+    }
+    assert {"dials.image_viewer", "dials.background"} <= commands
+    assert {name for name in commands if not (bin_folder / name).exists()} == set()
+
+
 def test_working_copy_environment_sets_libtbx_build():
     """A Python of the venv imports DIALS with a bare environment."""
     code = "import dxtbx.model, dials_truncfix; print(dials_truncfix.__file__)"
