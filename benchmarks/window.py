@@ -31,7 +31,8 @@ def virtual_display(width: int = 1280, height: int = 1000) -> Iterator[Path | No
     before = os.environ.get("DISPLAY")
     reading, writing = os.pipe()
     with tempfile.TemporaryDirectory() as folder:
-        command = [program, "-displayfd", str(writing), "-nolisten", "tcp"]
+        # a server that starts anew when its last client goes turns the next one away
+        command = [program, "-displayfd", str(writing), "-nolisten", "tcp", "-noreset"]
         command += ["-screen", "0", f"{width}x{height}x24", "-fbdir", folder]
         server = subprocess.Popen(
             command, pass_fds=[writing], stderr=subprocess.DEVNULL
