@@ -28,14 +28,14 @@ def _existing(folder: Path, name: str) -> Path:
     return path
 
 
-def says(pattern: str) -> Check:
-    """Ask for something printed; its first group is what came out."""
+def says(pattern: str, label: str = "") -> Check:
+    """Ask for something printed; its first group, with a label, is what came out."""
 
     def check(folder: Path, printed: str) -> str:
         found = re.search(pattern, printed, re.MULTILINE)
         if found is None:
             raise ValueError(f"nothing printed that matches {pattern!r}")
-        return found[1].strip()
+        return f"{label} {found[1]}".strip()
 
     return check
 

@@ -89,7 +89,7 @@ def integrated_steps(name: str, least: int) -> Iterator[Step]:
     files = f"{name}.expt {name}.refl"
     yield Step(
         f"dials.show {files}",
-        says(r"Reflection list contains (\d+) reflections"),
+        says(r"Reflection list contains (\d+) reflections", "reflections:"),
         True,
         quick=True,
     )
@@ -140,7 +140,7 @@ def scaled_steps(
     )
     yield Step(
         f"dials.estimate_resolution {files}",
-        says(r"Resolution cc_half:? *(\S+)"),
+        says(r"Resolution cc_half:? *(\S+)", "by CC½, Å:"),
         quick=True,
         excuse=(
             r"exit code 1: \{'cc_half'",

@@ -41,7 +41,12 @@ def sweep_steps(images: str) -> Iterator[Step]:
         pixels_as_before(corrected, "again.expt"),
         quick=True,
     )
-    yield Step(f"dials.show {corrected}", says(r"pedestal: *(\S+)"), True, quick=True)
+    yield Step(
+        f"dials.show {corrected}",
+        says(r"pedestal: *(\S+)", "pedestal"),
+        True,
+        quick=True,
+    )
     yield Step(
         f"dials.slice_sequence {corrected} image_range=1,10"
         " output.experiments_filename=few.expt",
@@ -72,7 +77,9 @@ def sweep_steps(images: str) -> Iterator[Step]:
         readable("with_mask.expt", 10),
         True,
     )
-    yield Step("dials.estimate_gain few.expt", says(r"Estimated gain: *(\S+)"), True)
+    yield Step(
+        "dials.estimate_gain few.expt", says(r"Estimated gain: *(\S+)", "gain"), True
+    )
     yield Step(
         "dials.export_bitmaps few.expt output.directory=bitmaps",
         written("bitmaps/*.png", 10),
@@ -110,7 +117,7 @@ def sweep_steps(images: str) -> Iterator[Step]:
     )
     yield Step(
         f"dials.spot_counts_per_image {corrected} strong.refl",
-        says(r"(?s)\| +1 \| +(\d+) \|.*\| +40 \|"),
+        says(r"(?s)\| +1 \| +(\d+) \|.*\| +40 \|", "spots on image 1:"),
         once=True,
     )
     yield Step(
@@ -213,7 +220,7 @@ def _later_steps() -> Iterator[Step]:
     )
     yield Step(
         "dials.symmetry integrated.expt integrated.refl",
-        says(r"Recommended space group: *(.+)"),
+        says(r"Recommended space group: *(.+)", "space group"),
         True,
         quick=True,
     )

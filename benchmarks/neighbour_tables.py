@@ -66,7 +66,10 @@ def _stills_steps() -> Iterator[Step]:
         f"dials.reindex {files} change_of_basis_op=b,a,-c",
         reflections("reindexed.refl", 10000),
     )
-    yield Step(f"dials.cluster_unit_cell {files}", says(r"(\d+) +\S+.*P 43 21 2"))
+    yield Step(
+        f"dials.cluster_unit_cell {files}",
+        says(r"(\d+) +\S+.*P 43 21 2", "crystals in the largest cluster:"),
+    )
     yield Step("dials.unit_cell_histogram postrefined.expt", written("*.png"))
     yield Step(
         f"dials.scale {files} output.experiments=rescaled.expt"
@@ -80,7 +83,7 @@ def _stills_steps() -> Iterator[Step]:
     )
     yield Step(
         f"dials.symmetry {files} output.experiments=symmetrized.expt",
-        says(r"Recommended space group: *(.+)"),
+        says(r"Recommended space group: *(.+)", "space group"),
     )
     yield Step(
         f"dials.reciprocal_lattice_viewer {files}",
