@@ -126,11 +126,6 @@ def sweep_steps(images: str) -> Iterator[Step]:
         once=True,
     )
     yield Step(
-        f"dials.find_rotation_axis {corrected} strong.refl",
-        written("optimised.expt"),
-        once=True,
-    )
-    yield Step(
         f"dials.index {corrected} strong.refl space_group=P43212"
         " unit_cell=67.3,67.3,101,90,90,90 detector.fix=distance",
         reflections("indexed.refl", 1500),
