@@ -41,8 +41,8 @@ class Timed:
 TIMED = {
     "speed": Timed(
         "CPU time and memory of dials.truncfix",
-        (),
-        ("--images", "10", "14", "--repeats", "1", "--binning", "4"),
+        ("--all",),
+        ("--all", "--quick"),
     ),
     "processes": Timed(
         "One process against two",

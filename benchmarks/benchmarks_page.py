@@ -45,10 +45,16 @@ def images(figures: dict[str, Any], options: list[str]) -> str:
     shares = [
         [step, f"{1e3 * s:.1f}", f"{100 * s / total:.0f}"] for step, s in steps.items()
     ]
-    memory = "; ".join(
-        f"{m['peak']:.0f} MB for images of {m['size']} × {m['size']} pixels"
-        for m in figures["memory"]
-    )
+    memory = [
+        [
+            f"{m['size']} × {m['size']}",
+            str(m["n_images"]),
+            str(m["nproc"]),
+            f"{m['peak']:.0f}",
+            "" if m["worker"] is None else f"{m['worker']:.0f}",
+        ]
+        for m in [*figures["memory"], *figures["memory_of_two"]]
+    ]
     return section(
         "Correction of an image",
         f"CPU time of an image of {size} × {size} pixels is the slope between a short "
@@ -57,7 +63,10 @@ def images(figures: dict[str, Any], options: list[str]) -> str:
         table(head, rows),
         "Where it goes, within one process:",
         table(["Step", "ms/image", "%"], shares),
-        f"Largest resident memory of one process: {memory}.",
+        f"An image takes {1e3 * figures['sidecar_read_overhead']:.0f} ms more to read from "
+        "a sidecar than from its source. Largest resident memory of the command and of a "
+        "process that it starts:",
+        table(["Pixels", "Images", "Processes", "command (MB)", "worker (MB)"], memory),
     )
 
 
