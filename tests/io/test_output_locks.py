@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +78,8 @@ def test_a_folder_that_is_missing_is_told_by_the_output(tmp_path):
     with pytest.raises(FileNotFoundError) as told, locked_outputs([path]):
         pass
     assert told.value.filename == str(path)
+
+
+def test_devices_are_not_locked():
+    with locked_outputs([Path("/dev/null")]), locked_outputs([Path("/dev/null")]):
+        assert not Path("/dev/.null.lock").exists()

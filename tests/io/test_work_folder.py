@@ -12,12 +12,14 @@ from dials_truncfix.io.work_folder import (
     work_folder,
 )
 
+INTERRUPTS = (KeyboardInterrupt, SystemExit, ChildProcessError)
 
-@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit, None])
+
+@pytest.mark.parametrize("error", [OSError, *INTERRUPTS, None])
 @pytest.mark.parametrize("outlives", [True, False])
 def test_only_what_shall_outlive_an_interrupt_stays(tmp_path, error, outlives):
     path = tmp_path / ".work"
-    kept = outlives and error in (KeyboardInterrupt, SystemExit)
+    kept = outlives and error in INTERRUPTS
     try:
         with work_folder(path, outlives_interrupts=outlives):
             (path / "a").touch()

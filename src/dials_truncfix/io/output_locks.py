@@ -40,6 +40,9 @@ def locked_outputs(paths: Sequence[Path]) -> Iterator[None]:
     with contextlib.ExitStack() as locks:
         # always in the same order, whatever that of the outputs
         for path in sorted(set(paths), key=os.path.abspath):
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                # a device has room for any number of logs
+                continue
             locks.enter_context(_locked(path))
             for abandoned in path.parent.glob(
                 temporary_name(glob.escape(path.name), "*")

@@ -24,7 +24,7 @@ def work_folder(path: Path, *, outlives_interrupts: bool) -> Iterator[Path]:
     path : pathlib.Path
         The folder, in one that exists. It may hold what a killed run has left.
     outlives_interrupts : bool
-        Leave it where it is when the run is told to end.
+        Leave it where it is when the run is told to end, or lacks memory.
 
     Yields
     ------
@@ -48,7 +48,7 @@ def work_folder(path: Path, *, outlives_interrupts: bool) -> Iterator[Path]:
         kept = False
         try:
             yield path
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, ChildProcessError, MemoryError):
             kept = outlives_interrupts
             raise
         finally:

@@ -12,9 +12,12 @@ from typing import Any
 
 from dials_truncfix.parallel import TaskMap
 from dials_truncfix.sweep.source import sha256
+from dials_truncfix.sweep.work import blocks
 
 #: Time stamps of file systems are no finer than this, s.
 _COARSEST_TIME = 2.0
+#: Sweeps of one file an image have thousands of them.
+_FILES_PER_TASK = 32
 
 
 class Inputs:
@@ -92,7 +95,14 @@ class Inputs:
             raise
 
     def _hash(self, paths: Sequence[Path]) -> dict[Path, str]:
-        return dict(zip(paths, self._tasks(sha256, paths)))
+        todo = blocks(paths, _FILES_PER_TASK)
+        done = self._tasks(hash_files, todo)
+        return dict(zip(paths, (digest for block in done for digest in block)))
+
+
+def hash_files(paths: Sequence[Path]) -> list[str]:
+    """Hash some files."""
+    return [sha256(path) for path in paths]
 
 
 def _changed(before: os.stat_result, now: os.stat_result) -> bool:
