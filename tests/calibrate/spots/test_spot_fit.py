@@ -13,7 +13,8 @@ from dials.array_family import flex
 from dxtbx import flumpy
 
 from dials_truncfix.calibrate.ellipse import Ellipse
-from dials_truncfix.calibrate.spots.spot_fit import CellModel, fit_spots
+from dials_truncfix.calibrate.spots.cell_model import CellModel
+from dials_truncfix.calibrate.spots.spot_fit import fit_spots
 from dials_truncfix.calibrate.spots.spot_index import index_spots
 from dials_truncfix.calibrate.spots.spot_model import Magnification, Pose, residuals
 from dials_truncfix.calibrate.spots.spot_sets import spot_sets

@@ -11,15 +11,13 @@ References
 ----------
 Golub, G. H. & Pereyra, V. (1973). SIAM J. Numer. Anal. 10, 413-432 (elimination of linear
 parameters), doi:10.1137/0710036.
-Liang, K.-Y. & Zeger, S. L. (1986). Biometrika 73, 13-22, equation 8 (covariance from the
-scores of independent blocks), doi:10.1093/biomet/73.1.13.
 Beaton, A. E. & Tukey, J. W. (1974). Technometrics 16, 147-185 (biweight),
 doi:10.1080/00401706.1974.10489171.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +25,18 @@ import numpy.typing as npt
 from scipy.optimize import least_squares
 
 from dials_truncfix.calibrate.rings.cake import Pixels
+from dials_truncfix.calibrate.rings.ring_errors import (
+    biweight_inflation,
+    block_curvature,
+    ring_deviations,
+)
+from dials_truncfix.calibrate.rings.ring_heights import (
+    ring_heights,
+    ring_significance,
+    sectors_to_join,
+)
 from dials_truncfix.calibrate.rings.ring_model import (
     LENGTH,
-    N_SECTORS,
     SHAPE,
     SPREAD,
     WIDTH,
@@ -39,7 +46,6 @@ from dials_truncfix.calibrate.rings.ring_model import (
     Window,
     X,
     Y,
-    basis,
     make_windows,
     on_image,
     positions,
@@ -49,11 +55,7 @@ from dials_truncfix.calibrate.rings.ring_model import (
 
 Array = npt.NDArray[np.float64]
 
-#: How many neighbouring sectors may be joined.
-_JOINS = (1, 2, 3, 4, 6)
-#: Height over its standard deviation that a ring shall have in a sector.
-_TELLING = 4.0
-#: Of a ring that counts, over all sectors.
+#: Height over its standard deviation of a ring that counts, over all sectors.
 _SIGNIFICANT = 6.0
 _BIWEIGHT = 4.685
 _MAD_TO_SD = 1.4826
@@ -135,11 +137,11 @@ def fit_rings(
         windows = make_windows(pixels, tan_two_theta, geometry, rings, shape, joins)
         parameters = np.concatenate([np.zeros(3), geometry.strain, shape])
         solution = _solve(windows, tan_two_theta, geometry, parameters)
-        heights, errors = _heights(windows, tan_two_theta, geometry, solution)
-        significance = _significance(heights, errors, len(tan_two_theta))
+        heights, errors = ring_heights(windows, tan_two_theta, geometry, solution)
+        significance = ring_significance(heights, errors, len(tan_two_theta))
         moved = _largest_shift(pixels, geometry, solution, tan_two_theta, rings)
         geometry, shape = _updated(geometry, solution), solution[WIDTH:]
-        new_joins = _joins(heights, errors, len(tan_two_theta))
+        new_joins = sectors_to_join(heights, errors, len(tan_two_theta))
         kept = rings[significance[rings] > _SIGNIFICANT]
         if len(kept) < 2:
             raise ValueError(
@@ -206,48 +208,6 @@ def _robust_sd(windows: Sequence[Window], residuals: Sequence[Array]) -> float:
     return max(_MAD_TO_SD * float(np.median(np.abs(used))), 1e-12)
 
 
-def _heights(
-    windows: Sequence[Window],
-    tangent: Array,
-    geometry: RingGeometry,
-    parameters: Array,
-) -> tuple[dict[int, Array], dict[int, Array]]:
-    """Height of each ring in each sector, with its standard deviation (ADU)."""
-    heights, errors = {}, {}
-    for window in windows:
-        columns = basis(window, tangent, geometry, parameters)
-        y = (np.sqrt(window.weight) * window.value)[..., None]
-        inverse = np.linalg.pinv(np.swapaxes(columns, 1, 2) @ columns)
-        linear = (inverse @ (np.swapaxes(columns, 1, 2) @ y))[..., 0]
-        spread = np.sqrt(np.maximum(np.diagonal(inverse, axis1=1, axis2=2), 0.0))
-        for k, ring in enumerate(window.rings):
-            heights[int(ring)] = linear[:, k]
-            errors[int(ring)] = np.maximum(spread[:, k], 1e-12)
-    return heights, errors
-
-
-def _significance(heights: dict[int, Array], errors: dict[int, Array], n: int) -> Array:
-    """Weighted mean height of each ring over its standard deviation."""
-    result = np.zeros(n)
-    for ring, height in heights.items():
-        weight = errors[ring] ** -2.0
-        result[ring] = np.sum(weight * height) / np.sqrt(np.sum(weight))
-    return result
-
-
-def _joins(
-    heights: dict[int, Array], errors: dict[int, Array], n: int
-) -> npt.NDArray[np.int64]:
-    """How many sectors to join so that rings stand out in each."""
-    result = np.full(n, _JOINS[-1])
-    for ring, height in heights.items():
-        # per sector of the cake, whatever was joined this time
-        typical = np.median(height / errors[ring]) * np.sqrt(len(height) / N_SECTORS)
-        enough = [join for join in _JOINS if typical * np.sqrt(join) > _TELLING]
-        result[ring] = enough[0] if enough else _JOINS[-1]
-    return result
-
-
 def _updated(geometry: RingGeometry, parameters: Array) -> RingGeometry:
     return RingGeometry(
         centre=(
@@ -298,18 +258,18 @@ def _finish(
     step = np.full(len(at), 1e-3 * pixels.size)
     step[[LENGTH, P, Q, SPREAD]] /= geometry.distance * tangent[seen].max()
     step[[WIDTH, SHAPE]] = 1e-3
-    curvature, score = _curvature(residuals, at, step, np.arange(8))
+    curvature, score = block_curvature(residuals, at, step, np.arange(8))
     bread = np.linalg.pinv(curvature, rcond=1e-14, hermitian=True)
     covariance = bread @ (score.T @ score) @ bread
-    covariance *= _inflation(windows) ** 2 * len(score) / max(len(score) - 8, 1)
+    covariance *= biweight_inflation(windows) ** 2 * len(score) / max(len(score) - 8, 1)
     centre = residuals(at)
     used = [r[w.weight > 0] for w, r in zip(windows, centre)]
     scatter = float(np.concatenate(used).std())
     # a ring in the wrong place is made of outlying cells: here they all count
     for window in windows:
         window.weight = window.full_weight
-    deviation, deviation_error = _deviations(
-        *_curvature(residuals, at, step, np.arange(8, len(at)))
+    deviation, deviation_error = ring_deviations(
+        *block_curvature(residuals, at, step, np.arange(8, len(at)))
     )
     order = [int(np.flatnonzero(seen == ring)[0]) for ring in rings]
     return RingFit(
@@ -324,69 +284,3 @@ def _finish(
         scatter=scatter,
         converged=converged,
     )
-
-
-def _curvature(
-    residuals: Callable[[Array], list[Array]],
-    at: Array,
-    step: Array,
-    which: npt.NDArray[np.int64],
-) -> tuple[Array, Array]:
-    """Curvature of half the sum of squares, and its gradient block by block.
-
-    Parameters
-    ----------
-    residuals : callable
-        Residuals of all windows, each of shape (n_sectors, n_bins), from parameters.
-    at, step : ndarray, shape (n,)
-        Parameters, and steps for differences.
-    which : ndarray of int, shape (m,)
-        Parameters to differentiate by.
-
-    Returns
-    -------
-    curvature : ndarray, shape (m, m)
-    score : ndarray, shape (n_blocks, m)
-    """
-    centre = residuals(at)
-    derivative: list[list[Array]] = [[] for _ in centre]
-    for k in which:
-        forward, backward = at.copy(), at.copy()
-        forward[k] += step[k]
-        backward[k] -= step[k]
-        for store, high, low in zip(
-            derivative, residuals(forward), residuals(backward)
-        ):
-            store.append((high - low) / (2 * step[k]))
-    curvature = np.zeros((len(which), len(which)))
-    scores = []
-    for store, residual in zip(derivative, centre):
-        jacobian = np.stack(store, axis=-1)
-        curvature += np.einsum("sbi,sbj->ij", jacobian, jacobian)
-        scores.append(np.einsum("sbi,sb->si", jacobian, residual))
-    return curvature, np.concatenate(scores)
-
-
-def _inflation(windows: Sequence[Window]) -> float:
-    """Mean weight over mean slope of the influence function ψ = weight × residual.
-
-    The curvature of a robust target is ψ', not the weight: for normal residuals the
-    biweight makes uncertainties 1.2 times too small without this.
-    """
-    parts = []
-    for window in windows:
-        used = window.full_weight > 0
-        parts.append(window.weight[used] / window.full_weight[used])
-    weight = np.concatenate(parts)
-    root = np.sqrt(weight)
-    slope = np.where(weight > 0, root * (5 * root - 4), 0.0)
-    return float(weight.mean() / max(slope.mean(), 0.1 * weight.mean()))
-
-
-def _deviations(curvature: Array, score: Array) -> tuple[Array, Array]:
-    """Shift of each ring that the residuals ask for, all else fixed."""
-    bread = np.linalg.pinv(curvature, hermitian=True)
-    # the residual falls where the ring moves towards the data
-    shift = -bread @ score.sum(axis=0)
-    covariance = bread @ (score.T @ score) @ bread
-    return shift, np.sqrt(np.maximum(np.diagonal(covariance), 0.0))

@@ -79,12 +79,12 @@ def on_image(
     place = np.minimum((radius / step).astype(int), len(count) - 1)
     whole = 2 * np.pi * radius * step / pixels.size**2
     seen = (radius / step < len(count)) & (count[place] > _LEAST_ARC * whole)
-    return rings[seen & (radius > _WINDOW_PIXELS * pixels.size)]
+    return np.asarray(rings[seen & (radius > _WINDOW_PIXELS * pixels.size)])
 
 
 def widths(shape: Array, radius: Array) -> Array:
     """Width of the profile at a radius: constant and proportional part."""
-    return np.hypot(np.exp(shape[0]), shape[1] * radius)
+    return np.asarray(np.hypot(np.exp(shape[0]), shape[1] * radius))
 
 
 def make_windows(

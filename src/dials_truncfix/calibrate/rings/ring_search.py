@@ -100,8 +100,8 @@ def symmetry_centre(image: Array, valid: BoolArray) -> tuple[float, float]:
     enough = overlap > _LEAST_OVERLAP * weight.sum()
     # the sum of n products of noise grows like √n
     likeness = np.where(enough, product / np.sqrt(np.maximum(overlap, 1.0)), -np.inf)
-    slow, fast = np.unravel_index(int(np.argmax(likeness)), likeness.shape)
-    slow, fast = _parabola(likeness, int(slow), int(fast))
+    row, column = np.unravel_index(int(np.argmax(likeness)), likeness.shape)
+    slow, fast = _parabola(likeness, int(row), int(column))
     # index sum s of two pixels: their midpoint is (s + 1)/2 in pixel edges
     return factor * (fast + 1) / 2, factor * (slow + 1) / 2
 
@@ -211,7 +211,7 @@ def lay_rings(
             place = inside[None, :] + np.rint(shift).astype(int)[:, None]
             scores[i, j] = np.take_along_axis(comb, place, axis=1).sum(axis=0)
     scores = (scores - scores.mean()) / max(float(scores.std()), 1e-12)
-    i, j, k = np.unravel_index(int(np.argmax(scores)), scores.shape)
+    i, j, k = (int(n) for n in np.unravel_index(int(np.argmax(scores)), scores.shape))
     best = scores.max(axis=(0, 1))
     other = np.abs(np.arange(len(inside)) - k) * _LOG_STEP > _OTHER_LENGTH
     rival = int(np.argmax(np.where(other, best, -np.inf)))

@@ -22,8 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cctbx import sgtbx, uctbx
-
+from dials_truncfix.calibrate.spots.cell_model import CellModel
 from dials_truncfix.calibrate.spots.spot_model import (
     Magnification,
     Pose,
@@ -31,11 +30,10 @@ from dials_truncfix.calibrate.spots.spot_model import (
     group_count,
     residuals,
 )
+from dials_truncfix.calibrate.spots.spot_weights import position_weights
 
 Array = npt.NDArray[np.float64]
 
-_MAD_TO_SD = 1.4826
-_BIWEIGHT = 4.685
 _CYCLES = 12
 #: Steps for differences: rotation (rad), shift (mm), scale and strain, relative metric.
 _STEP_ROTATION, _STEP_SHIFT, _STEP_STRAIN, _STEP_METRIC = 1e-6, 1e-5, 1e-6, 1e-6
@@ -111,41 +109,6 @@ class _Layout:
             self.free[part] = [scale, strain, strain]
 
 
-class CellModel:
-    """B from the independent elements of the reciprocal metric.
-
-    Parameters
-    ----------
-    cell : tuple of float
-        To start from, Å and degrees.
-    space_group : cctbx.sgtbx.space_group
-        Which elements are independent.
-    """
-
-    def __init__(self, cell: Sequence[float], space_group: sgtbx.space_group) -> None:
-        self._constraints = sgtbx.tensor_rank_2_constraints(
-            space_group=space_group, reciprocal_space=True
-        )
-        average = space_group.average_unit_cell(uctbx.unit_cell(tuple(cell)))
-        metric = average.reciprocal().metrical_matrix()
-        self._start = np.array(self._constraints.independent_params(all_params=metric))
-
-    @property
-    def n(self) -> int:
-        """Number of independent elements."""
-        return len(self._start)
-
-    def unit_cell(self, change: Array) -> uctbx.unit_cell:
-        """Cell for a change, relative to the largest element."""
-        values = self._start + change * np.abs(self._start).max()
-        metric = self._constraints.all_params(independent_params=tuple(values))
-        return uctbx.unit_cell(metrical_matrix=metric).reciprocal()
-
-    def b_matrix(self, change: Array) -> Array:
-        """B, Å⁻¹, shape (3, 3)."""
-        return np.reshape(self.unit_cell(change).fractionalization_matrix(), (3, 3)).T
-
-
 def fit_spots(
     sets: Sequence[SpotSet],
     cell: CellModel,
@@ -194,7 +157,7 @@ def fit_spots(
         observed = [
             _residual_vector(s, k, values, layout, cell) for k, s in enumerate(sets)
         ]
-        weights, inflation = _weights(observed)
+        weights, inflation = position_weights(observed)
         normal, gradient, meat = _normal_equations(
             sets, values, layout, cell, observed, weights
         )
@@ -231,37 +194,6 @@ def _residual_vector(
         _magnification(values[layout.group[spots.group]]),
     )
     return np.column_stack([position / spots.pixel_size, angle])
-
-
-def _weights(observed: Sequence[Array]) -> tuple[list[Array], float]:
-    """1/σ² of each residual, less where it stands out; and what that costs.
-
-    Positions of all crystals share a standard deviation, and so do angles. The second
-    value is the mean weight over the mean slope of weight × residual, by which
-    uncertainties grow.
-    """
-    everything = np.concatenate(observed)
-    position = np.hypot(everything[:, 0], everything[:, 1])
-    # the median of a two-dimensional normal distance is 1.177 σ
-    sd = [max(float(np.median(position)) / 1.1774, 1e-9)] * 2
-    angle = everything[:, 2][everything[:, 2] != 0]
-    sd.append(
-        max(_MAD_TO_SD * float(np.median(np.abs(angle))), 1e-9)
-        if len(angle)
-        else np.inf
-    )
-    result, roots = [], []
-    for part in observed:
-        far = np.hypot(part[:, 0], part[:, 1]) / (1.2 * sd[0])
-        far = np.maximum(far, np.abs(part[:, 2]) / sd[2])
-        root = 1 - np.clip(far / _BIWEIGHT, 0.0, 1.0) ** 2
-        result.append(root[:, None] ** 2 / np.array(sd) ** 2)
-        roots.append(root)
-    root = np.concatenate(roots)
-    # of a weight that depends on a distance in two dimensions
-    slope = np.where(root > 0, root * (3 * root - 2), 0.0).mean()
-    weight = float((root**2).mean())
-    return result, weight / max(float(slope), 0.1 * weight)
 
 
 def _normal_equations(
@@ -335,7 +267,7 @@ def _outcome(
     cell: CellModel,
     observed: Sequence[Array],
 ) -> SpotFit:
-    weights, _ = _weights(observed)
+    weights, _ = position_weights(observed)
     used = [weight[:, 0] > 0 for weight in weights]
     kept = np.concatenate([part[keep] for part, keep in zip(observed, used)])
     angle = kept[:, 2][kept[:, 2] != 0]

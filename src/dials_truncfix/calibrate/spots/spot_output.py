@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dials.array_family import flex
 from dxtbx import flumpy
@@ -29,7 +30,7 @@ def _centre(result: SpotCalibration, number: int) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _undo(result: SpotCalibration, number: int) -> np.ndarray:
+def _undo(result: SpotCalibration, number: int) -> npt.NDArray[np.float64]:
     p, q = result.fit.magnifications[result.sets[number].group].strain
     return strain_matrix(-p, -q)
 

@@ -15,7 +15,8 @@ from dials_truncfix.calibrate.ellipse import (
     ellipse_errors,
     ellipse_of_strain,
 )
-from dials_truncfix.calibrate.spots.spot_fit import CellModel, SpotFit, fit_spots
+from dials_truncfix.calibrate.spots.cell_model import CellModel
+from dials_truncfix.calibrate.spots.spot_fit import SpotFit, fit_spots
 from dials_truncfix.calibrate.spots.spot_index import index_spots
 from dials_truncfix.calibrate.spots.spot_model import SpotSet, group_count
 
