@@ -63,11 +63,18 @@ def run(folder: Path, command: str, *arguments: str) -> None:
         )
 
 
-def make_sweep(folder: Path, seed: int) -> None:
+def make_sweep(
+    folder: Path,
+    seed: int,
+    ellipse: Ellipse = ELLIPSE,
+    distance: float = DISTANCE,
+    magnification: float = 1.0,
+) -> None:
+    """Write a sweep whose header says the distance, and knows of no magnification."""
     camera = F416(binning=BINNING)
     sweep = build_sweep(
         Sample(mosaicity=0.1, mean_intensity=600.0),
-        Geometry(distance=DISTANCE),
+        Geometry(distance=distance),
         Rotation(start=-20.0, width=WIDTH, n_images=N_IMAGES),
         camera,
         Background(),
@@ -78,7 +85,8 @@ def make_sweep(folder: Path, seed: int) -> None:
     panel = sweep.experiment.detector[0]
     centre = np.array(panel.get_beam_centre_px(sweep.experiment.beam.get_s0()))
     place = np.column_stack([spots.x, spots.y]) - centre
-    x, y = (centre + place @ strain_matrix(*ELLIPSE.strain).T).T
+    matrix = magnification * strain_matrix(*ellipse.strain)
+    x, y = (centre + place @ matrix.T).T
     sweep = replace(sweep, reflections=replace(spots, x=x, y=y))
     output.write_images(
         folder,

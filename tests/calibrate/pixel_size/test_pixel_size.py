@@ -12,7 +12,11 @@ from dials_truncfix.calibrate.pixel_size.pixel_size import (
     grid_bars,
     measure_pixel_size,
 )
-from dials_truncfix.simulate.grating import grating_electrons
+from dials_truncfix.simulate.grating import (
+    crystal_electrons,
+    grating_electrons,
+    grid_electrons,
+)
 
 GRATING = cross_grating(2160)
 
@@ -27,21 +31,64 @@ def axes(pitch, ratio=1.002, direction=12.0, skew=0.2):
     )
 
 
-def grating(pitch, level, seed=1, **changes):
-    electrons = grating_electrons((520, 560), axes(pitch, **changes), level, seed=seed)
+def noisy(electrons, seed=1):
     return np.random.default_rng(seed).poisson(electrons).astype(float)
+
+
+def grating(pitch, level, seed=1, shape=(260, 280), wander=0.0, **changes):
+    return noisy(
+        grating_electrons(
+            shape, axes(pitch, **changes), level, wander=wander, seed=seed
+        ),
+        seed,
+    )
+
+
+def errors(result, pitch, skew=0.2):
+    """Of lengths (relative) and angle (°), and both over their uncertainties."""
+    true = pitch * np.array([1.0, 1.002])
+    order = [0, 1] if abs(result.rotation) < 0.5 else [1, 0]
+    length = result.lattice.lengths / true[order] - 1
+    angle = abs(np.degrees(result.angle) - 90) - skew
+    z = [*(length * true[order] / result.lattice.length_errors),
+         angle / np.degrees(result.angle_error)]  # fmt: skip
+    return length, angle, z
 
 
 @pytest.mark.parametrize("level", [1.0, 5.0, 40.0])
 @pytest.mark.parametrize("pitch", [12.4, 24.7])
 def test_the_pixel_size_is_right_to_5e_4(level, pitch):
-    result = measure_pixel_size(grating(pitch, level), GRATING)
-    true = np.array(GRATING.repeats) / pitch / [1.0, 1.002]
-    order = np.argsort(-true) if abs(result.rotation) < 0.5 else np.argsort(true)
-    assert result.along == pytest.approx(true[order], rel=5e-4)
-    assert result.mean == pytest.approx(np.sqrt(np.prod(true)), rel=5e-4)
-    assert np.degrees(result.angle) == pytest.approx(90.0, abs=0.3)
-    assert abs(np.degrees(result.angle) - 90.0) > 0.1
+    result = measure_pixel_size(grating(pitch, level, shape=(520, 560)), GRATING)
+    length, angle, z = errors(result, pitch)
+    assert np.abs(length).max() < 5e-4
+    true = GRATING.repeats[0] / pitch / np.sqrt(1.002)
+    assert result.mean == pytest.approx(true, rel=5e-4)
+    assert abs(angle) < 0.1
+    assert np.abs(z).max() < 4
+    assert result.lattice.converged
+
+
+def test_few_repeats_of_uneven_lines():
+    """Five lines of a pitch of 99 pixels: 5e-4 with many electrons."""
+    result = measure_pixel_size(grating(99.0, 200.0, shape=(520, 560)), GRATING)
+    length, _, z = errors(result, 99.0)
+    assert np.abs(length).max() < 1e-3
+    assert result.mean == pytest.approx(GRATING.repeats[0] / 99 / 1.001, rel=5e-4)
+    assert np.abs(z).max() < 4
+    assert max(result.lattice.n_repeats) <= 7
+
+
+@pytest.mark.parametrize("wander", [0.0, 0.02])
+def test_uncertainties_are_those_of_many_images(wander):
+    """Errors over uncertainties are 0.7 to 1.4, of lines that stand unevenly too."""
+    z = [
+        errors(
+            measure_pixel_size(grating(16.4, 5.0, seed=seed, wander=wander), GRATING),
+            16.4,
+        )[2]
+        for seed in range(8)
+    ]
+    assert 0.7 < np.sqrt(np.mean(np.square(z))) < 1.4
 
 
 @pytest.mark.parametrize("pitch", [7.7, 9.5])
@@ -56,14 +103,33 @@ def test_a_start_peak_chooses_the_axis():
     assert abs(np.degrees(result.rotation)) == pytest.approx(78, abs=1.0)
 
 
-def test_two_repeats_of_a_crystal():
+@pytest.mark.parametrize("start", [None, (13.0, 2.8)])
+def test_two_repeats_of_a_crystal(start):
     """Catalase: the second repeat is 2.55 times the first."""
-    ratio = CATALASE[1] / CATALASE[0]
-    image = grating(13.0, 20.0, ratio=ratio, skew=0.0)
-    result = measure_pixel_size(
-        image, Specimen("catalase", CATALASE), tuple(axes(13.0)[0])
-    )
-    assert result.along == pytest.approx(CATALASE[0] / 13.0, rel=2e-3)
+    own = axes(13.0, ratio=CATALASE[1] / CATALASE[0], skew=0.0)
+    image = noisy(crystal_electrons((400, 420), own, 20.0, seed=2))
+    result = measure_pixel_size(image, Specimen("catalase", CATALASE), start)
+    assert result.along == pytest.approx(CATALASE[0] / 13.0, rel=5e-4)
+    assert np.degrees(result.angle) == pytest.approx(90.0, abs=0.1)
+
+
+def test_bars_of_a_grid():
+    image = noisy(grid_electrons((400, 420), axes(80.0), 20.0, seed=2))
+    result = measure_pixel_size(image, grid_bars(400))
+    assert result.mean == pytest.approx(63500.0 / 80 / np.sqrt(1.002), rel=5e-4)
+
+
+def test_noise_is_no_crystal():
+    """With too few electrons there is a sentence, or the right repeat."""
+    own = axes(13.0, ratio=CATALASE[1] / CATALASE[0], skew=0.0)
+    for seed in range(3):
+        image = noisy(crystal_electrons((260, 280), own, 0.5, seed=seed), seed)
+        try:
+            result = measure_pixel_size(image, Specimen("catalase", CATALASE))
+        except ValueError as error:
+            assert "lattice" in str(error) or "peak" in str(error)
+        else:
+            assert result.along == pytest.approx(CATALASE[0] / 13.0, rel=5e-3)
 
 
 def test_repeats_of_gratings_and_grids():

@@ -205,7 +205,9 @@ def _two_levels(values: Array) -> tuple[float, float]:
     # what counts is the spread of most, not the pixels on the edge between
     spread = [float(np.subtract(*np.percentile(p, [75, 25]))) / 1.349 for p in parts]
     distance = float(np.median(parts[1]) - np.median(parts[0]))
-    return threshold, distance / max(float(np.hypot(*spread)) / np.sqrt(2), 1e-12)
+    return threshold, distance / max(
+        float(np.hypot(spread[0], spread[1])) / np.sqrt(2), 1e-12
+    )
 
 
 def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -264,7 +264,7 @@ def _block_means(pixels: Pixels, use: BoolArray, block: int) -> Array:
 
     count, whole = total(use), total(np.ones(use.shape))
     means = total(np.where(use, pixels, 0.0)) / np.maximum(count, 1)
-    return means[2 * count >= whole]
+    return np.asarray(means[2 * count >= whole])
 
 
 def _with_what_was_cut_off(

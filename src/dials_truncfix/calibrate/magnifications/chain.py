@@ -116,7 +116,7 @@ def chain_magnifications(rows: Sequence[Magnification]) -> Chain:
             step = np.zeros(len(rows))
             step[[k - 1, k]] = -1.0, 1.0
             relative = float(turn[k] - turn[k - 1])
-            relative_error = math.sqrt(max(step @ turn_cov @ step, 0.0))
+            relative_error = math.sqrt(max(float(step @ turn_cov @ step), 0.0))
         members.append(
             Chained(
                 row=row,

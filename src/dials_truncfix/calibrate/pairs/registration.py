@@ -185,7 +185,7 @@ def _refine(
                 f"{names} have {len(tiles.places)} tiles of {side} × {side} pixels in "
                 f"common, and {_FEWEST_TILES} are needed: give images that overlap more"
             )
-        places = now(tiles.places + tiles.shifts)
+        places = now(np.asarray(tiles.places + tiles.shifts, np.float64))
         fitted = fit_transformation(
             tiles.places, places, tiles.weights, now.centre, model
         )

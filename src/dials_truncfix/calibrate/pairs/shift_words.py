@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dials_truncfix import __version__
 from dials_truncfix.calibrate.pairs.shift_series import ShiftCalibration
@@ -20,7 +21,7 @@ _LARGE_RESIDUAL = 0.02
 _NM_PER_UM = 1000.0
 
 
-def specimen_lengths(result: ShiftCalibration) -> np.ndarray | None:
+def specimen_lengths(result: ShiftCalibration) -> npt.NDArray[np.float64] | None:
     """Micrometres on the specimen by 1 µm of x and y; None without a pixel size."""
     if result.recorded.pixel_size is None:
         return None

@@ -57,7 +57,8 @@ def tile_grid(shape: tuple[int, int], side: int) -> Array:
     for n in shape:
         count = n // side
         starts.append((n - count * side) // 2 + side * np.arange(count))
-    return np.stack(np.meshgrid(*starts, indexing="ij"), axis=-1).reshape(-1, 2)
+    grid = np.stack(np.meshgrid(*starts, indexing="ij"), axis=-1)
+    return np.asarray(grid.reshape(-1, 2))
 
 
 def tile_shifts(

@@ -122,7 +122,7 @@ class FittedTransformation:
         return self._error(np.array([-y, -x, x, -y]) / (x * x + y * y))
 
     def _error(self, slope: Array) -> float:
-        return float(np.sqrt(max(slope @ self.covariance[2:, 2:] @ slope, 0.0)))
+        return float(np.sqrt(max(float(slope @ self.covariance[2:, 2:] @ slope), 0.0)))
 
 
 def _design(model: str, offset: Array) -> Array:

@@ -10,12 +10,22 @@ from scipy import fft, ndimage
 
 Array = npt.NDArray[np.float64]
 
+#: Half widths of local means to try, over the shorter edge of the image: no smaller than
+#: a repeat, and no larger than what else varies.
+SMOOTHINGS = (0.25, 0.1, 0.04)
+#: Between these percentiles no pixel is of dirt.
+_MOST_PIXELS = (0.5, 99.5)
 #: Longest lag over the edge of the image: beyond, too little overlaps.
 _REACH = 0.5
 #: Nearer to the middle than this the image is only like itself, pixels.
 _SELF = 2.0
-#: Peaks of so much of the highest one's height may be the first of the lattice.
-_STARTER = 0.5
+#: Peaks of so much of the highest one's height may be the first of the lattice, of these
+#: the nearest ones.
+_STARTER, _CANDIDATES = 0.5, 6
+#: Height of peaks of a lattice over what is between them, in standard deviations.
+_LEAST_CONTRAST = 1.2
+#: Places half a repeat away that are so high are peaks themselves.
+_PEAK_BETWEEN = 0.85
 #: Length and direction of the second axis may differ from what is expected by these.
 _LENGTH_TOLERANCE, _ANGLE_TOLERANCE = 0.12, np.radians(12.0)
 #: A lattice point's peak is looked for within this part of the shorter axis.
@@ -25,90 +35,75 @@ _FURTHEST = 60
 
 
 @dataclass(frozen=True)
-class Lattice:
-    """Repeats of an image.
+class Peaks:
+    """Peaks of an autocorrelation on a lattice.
 
     Attributes
     ----------
     axes : ndarray, shape (2, 2)
         The two repeats, rows (fast, slow), pixels.
-    covariance : ndarray, shape (4, 4)
-        Of their elements in this order, pixels².
-    n_peaks : int
-        Peaks of the autocorrelation to which they were fitted, one of each pair.
-    rmsd : float
-        Root mean square distance of the peaks from the lattice, pixels.
-    peaks : ndarray, shape (n, 2)
-        Where they are (fast, slow), pixels from the middle.
+    places : ndarray, shape (n, 2)
+        Where the peaks are (fast, slow), pixels from the middle; one of each pair.
+    score : float
+        Their mean height over that of the places half a repeat away, in standard
+        deviations of the autocorrelation over the root of their number.
+    between : float
+        Height of the highest of these places over that of the peaks.
     """
 
     axes: Array
-    covariance: Array
-    n_peaks: int
-    rmsd: float
-    peaks: Array
-
-    @property
-    def lengths(self) -> Array:
-        """Lengths of the axes, pixels."""
-        return np.asarray(np.linalg.norm(self.axes, axis=1))
-
-    @property
-    def length_errors(self) -> Array:
-        """Their standard uncertainties, pixels."""
-        result = []
-        for k in range(2):
-            direction = self.axes[k] / np.linalg.norm(self.axes[k])
-            part = self.covariance[2 * k : 2 * k + 2, 2 * k : 2 * k + 2]
-            result.append(np.sqrt(direction @ part @ direction))
-        return np.array(result)
-
-    @property
-    def directions(self) -> Array:
-        """Directions of the axes, fast towards slow, rad."""
-        return np.asarray(np.arctan2(self.axes[:, 1], self.axes[:, 0]))
-
-    @property
-    def direction_errors(self) -> Array:
-        """Their standard uncertainties, rad."""
-        result = []
-        for k in range(2):
-            length = np.linalg.norm(self.axes[k])
-            across = np.array([-self.axes[k, 1], self.axes[k, 0]]) / length
-            part = self.covariance[2 * k : 2 * k + 2, 2 * k : 2 * k + 2]
-            result.append(np.sqrt(across @ part @ across) / length)
-        return np.array(result)
+    places: Array
+    score: float
+    between: float
 
 
-def autocorrelation(image: Array, longest: float | None = None) -> Array:
-    """Correlate an image with itself at all lags that overlap enough.
+def flattened(image: Array, smoothing: float) -> tuple[Array, Array]:
+    """Divide an image by its local mean, and limit single bright and dark places.
 
     Parameters
     ----------
     image : ndarray, shape (slow, fast)
         Any unit.
-    longest : float, optional
-        Longest repeat expected, pixels: what varies more slowly is filtered out. A
-        quarter of the image if not given.
+    smoothing : float
+        Half width of the local mean, over the shorter edge of the image.
+
+    Returns
+    -------
+    flat : ndarray, shape (slow, fast)
+        Over the local mean, minus 1.
+    limited : ndarray, shape (slow, fast)
+        Over the mean of all, minus 1: the local mean has traces of the lattice.
+    """
+    box = 2 * int(min(image.shape) * smoothing) + 1
+    # the steps at the edge of a local mean are of no lattice
+    mean = image
+    for _ in range(2):
+        mean = ndimage.uniform_filter(mean, box, mode="reflect")
+    mean = np.maximum(mean, 0.05 * np.median(mean) + 1e-12)
+    flat = image / mean - 1.0
+    # the median deviation of images of few electrons is zero
+    spread = float(np.clip(flat, *np.percentile(flat, _MOST_PIXELS)).std())
+    limits = np.median(flat) + np.array([-5, 5]) * max(spread, 1e-12)
+    flat = np.clip(flat, *limits)
+    return flat, (1 + flat) * mean / mean.mean() - 1
+
+
+def autocorrelation(flat: Array) -> Array:
+    """Correlate an image with itself at all lags that overlap enough.
+
+    Parameters
+    ----------
+    flat : ndarray, shape (slow, fast)
+        From `flattened`.
 
     Returns
     -------
     ndarray, shape (2 m + 1, 2 n + 1)
         1 in the middle, at lag 0; 0 where too little overlaps.
     """
-    smooth = longest or min(image.shape) / 4
-    slow, fast = image.shape
-    # the steps at the edge of a local mean are of no lattice
-    mean = image
-    for _ in range(2):
-        mean = ndimage.uniform_filter(mean, int(2 * smooth) + 1, mode="reflect")
-    flat = image / np.maximum(mean, 0.05 * np.median(mean) + 1e-12) - 1.0
-    spread = 1.4826 * np.median(np.abs(flat - np.median(flat)))
-    # single bright or dark places, such as dirt, count no more than the lattice
-    flat = np.clip(flat, *np.median(flat) + np.array([-5, 5]) * max(spread, 1e-12))
-    flat -= flat.mean()
-    size = [fft.next_fast_len(2 * n) for n in image.shape]
-    power = np.abs(fft.rfft2(flat, size)) ** 2
+    slow, fast = flat.shape
+    size = [fft.next_fast_len(2 * n) for n in flat.shape]
+    power = np.abs(fft.rfft2(flat - flat.mean(), size)) ** 2
     product = fft.irfft2(power, size)
     reach = [int(_REACH * n) for n in (slow, fast)]
     rows = np.r_[-reach[0] : reach[0] + 1]
@@ -118,11 +113,11 @@ def autocorrelation(image: Array, longest: float | None = None) -> Array:
     return np.asarray(result / result[reach[0], reach[1]])
 
 
-def find_lattice(
+def find_peaks(
     correlation: Array,
     ratio: float = 1.0,
     start: tuple[float, float] | None = None,
-) -> Lattice:
+) -> Peaks:
     """Fit a lattice of two axes at about right angles to an autocorrelation.
 
     Parameters
@@ -137,7 +132,7 @@ def find_lattice(
 
     Returns
     -------
-    Lattice
+    Peaks
 
     Raises
     ------
@@ -149,17 +144,35 @@ def find_lattice(
         raise ValueError(
             "the image does not repeat itself: its autocorrelation is flat"
         )
-    distance = np.linalg.norm(peaks, axis=1)
     if start is None:
-        high = heights > _STARTER * heights.max()
-        first = peaks[high][np.argmin(distance[high])]
+        # nearest first: how well its lattice stands out tells which one it is
+        firsts = peaks[heights > _STARTER * heights.max()][:_CANDIDATES]
     else:
         # half of the peaks stand for their inverses
         side = np.sign(peaks @ np.array(start, float))[:, None]
         off = np.linalg.norm(side * peaks - np.array(start), axis=1)
-        first = (side * peaks)[np.argmin(off)]
-    second = _second_axis(peaks, heights, first, ratio)
-    return _fit(correlation, np.array([first, second]))
+        firsts = (side * peaks)[[np.argmin(off)]]
+    found, reason = [], ValueError("the image has no lattice")
+    for first in firsts:
+        try:
+            second = _second_axis(peaks, heights, first, ratio)
+            found.append(_fit(correlation, np.array([first, second])))
+        except ValueError as error:
+            reason = error
+    if not found:
+        raise reason
+    best = max(found, key=lambda candidate: candidate.score)
+    if best.score < _LEAST_CONTRAST * np.sqrt(len(best.places)):
+        raise ValueError(
+            "no lattice stands out in the autocorrelation: expose longer, or give the "
+            "first peak as pixel_size.start_peak"
+        )
+    if start is None and best.between > _PEAK_BETWEEN:
+        raise ValueError(
+            "the lattice found repeats within itself: its repeats are not those of the "
+            "specimen; give the right first peak as pixel_size.start_peak"
+        )
+    return best
 
 
 def _local_maxima(correlation: Array) -> tuple[Array, Array]:
@@ -204,7 +217,7 @@ def _second_axis(peaks: Array, heights: Array, first: Array, ratio: float) -> Ar
     return np.asarray(both[fits][np.argmax(height[fits])])
 
 
-def _fit(correlation: Array, axes: Array) -> Lattice:
+def _fit(correlation: Array, axes: Array) -> Peaks:
     """Refine the axes against ever more peaks, further and further out."""
     middle = np.array(correlation.shape)[::-1] // 2
     longest = np.linalg.norm(axes, axis=1).max()
@@ -226,27 +239,28 @@ def _fit(correlation: Array, axes: Array) -> Lattice:
     keep = _sound(residual)
     index, place = index[keep], place[keep]
     # far lags rest on fewer pixels
-    weight = np.prod(1 - _REACH * np.abs(place) / middle, axis=1)
-    root = np.sqrt(weight)[:, None]
-    inverse = np.linalg.inv((root * index).T @ (root * index))
-    axes = inverse @ (root * index).T @ (root * place)
-    residual = place - index @ axes
-    # all peaks share the image's noise and the lattice's flaws, and neighbours deviate
-    # alike: there are about as many independent ones as along the edges
-    independent = np.sqrt(len(index))
-    variance = (root * residual).T @ (root * residual) / max(independent - 2, 1.0)
-    return Lattice(
-        axes=axes,
-        covariance=np.kron(inverse, variance),
-        n_peaks=len(index),
-        rmsd=float(np.sqrt(np.mean(np.sum(residual**2, axis=1)))),
-        peaks=place,
-    )
+    root = np.sqrt(np.prod(1 - _REACH * np.abs(place) / middle, axis=1))[:, None]
+    axes = np.linalg.lstsq(root * index, root * place, rcond=None)[0]
+    heights, spread = _heights(correlation, axes, index)
+    contrast = (heights[0] - heights[1:].mean()) / spread
+    between = float(heights[1:].max() / max(heights[0], 1e-12))
+    return Peaks(axes, place, float(contrast * np.sqrt(len(place))), between)
+
+
+def _heights(correlation: Array, axes: Array, index: Array) -> tuple[Array, float]:
+    """Height at lattice points and at the places half a repeat away, and its spread."""
+    middle = np.array(correlation.shape) // 2
+    result = []
+    for shift in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):
+        place = np.rint((index - shift) @ axes).astype(int)[:, ::-1] + middle
+        row, column = np.clip(place, 0, 2 * middle).T
+        result.append(float(correlation[row, column].mean()))
+    return np.array(result), float(correlation.std())
 
 
 def _sound(residual: Array) -> npt.NDArray[np.bool_]:
     far = np.linalg.norm(residual, axis=1)
-    return far <= 4 * max(float(np.median(far)), 1e-6)
+    return np.asarray(far <= 4 * max(float(np.median(far)), 1e-6))
 
 
 def _peaks_of(correlation: Array, axes: Array, reach: float) -> tuple[Array, Array]:

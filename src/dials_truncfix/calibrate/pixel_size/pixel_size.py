@@ -9,10 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.calibrate.pixel_size.autocorrelation import (
-    Lattice,
+    SMOOTHINGS,
+    Peaks,
     autocorrelation,
-    find_lattice,
+    find_peaks,
+    flattened,
 )
+from dials_truncfix.calibrate.pixel_size.cell_fit import fit_cells
+from dials_truncfix.calibrate.pixel_size.lattice import Lattice
 
 Array = npt.NDArray[np.float64]
 
@@ -61,12 +65,18 @@ class PixelSize:
         What was imaged.
     lattice : Lattice
         Its repeats, pixels.
+    peaks : Peaks
+        Of its autocorrelation, by which they were found.
+    smoothing : float
+        Half width of the local mean by which it was divided before, over its edge.
     shape : tuple of int
         Pixels of the image (slow, fast).
     """
 
     specimen: Specimen
     lattice: Lattice
+    peaks: Peaks
+    smoothing: float
     shape: tuple[int, int]
 
     @property
@@ -136,12 +146,46 @@ def measure_pixel_size(
     """
     if image.std() == 0:
         raise ValueError("all pixels of the image are alike")
+    peaks, limited, smoothing = _search(image, specimen, start_peak)
+    _refuse_close(peaks.axes, specimen)
+    lattice = fit_cells(limited, peaks.axes)
+    _refuse_close(lattice.axes, specimen)
+    shape = (image.shape[0], image.shape[1])
+    return PixelSize(specimen, lattice, peaks, smoothing, shape)
+
+
+def _search(
+    image: Array, specimen: Specimen, start_peak: tuple[float, float] | None
+) -> tuple[Peaks, Array, float]:
+    """Peaks of the smoothing with which they stand out most, and the limited image."""
     first, second = specimen.repeats
-    lattice = find_lattice(autocorrelation(image), second / first, start_peak)
-    if lattice.lengths.min() < SMALLEST_PITCH:
+    found: list[tuple[Peaks, Array, float]] = []
+    reason = ValueError("the image has no lattice")
+    for smoothing in reversed(SMOOTHINGS):
+        flat, limited = flattened(image, smoothing)
+        try:
+            peaks = find_peaks(autocorrelation(flat), second / first, start_peak)
+        except ValueError as error:
+            reason = error
+        else:
+            box = smoothing * min(image.shape)
+            # a mean over less than a repeat has the lattice in it
+            if smoothing == SMOOTHINGS[0] or box > 0.6 * _longest(peaks.axes):
+                found.append((peaks, limited, smoothing))
+    if not found:
+        raise reason
+    return max(found, key=lambda candidate: candidate[0].score)
+
+
+def _longest(axes: Array) -> float:
+    return float(np.linalg.norm(axes, axis=1).max())
+
+
+def _refuse_close(axes: Array, specimen: Specimen) -> None:
+    shortest = float(np.linalg.norm(axes, axis=1).min())
+    if shortest < SMALLEST_PITCH:
         raise ValueError(
-            f"the {specimen.name} repeats every {lattice.lengths.min():.1f} pixels, and "
-            f"below {SMALLEST_PITCH:.0f} its peaks are mistaken for others: record a "
-            "higher magnification, or without binning"
+            f"the {specimen.name} repeats every {shortest:.1f} pixels, and below "
+            f"{SMALLEST_PITCH:.0f} its peaks are mistaken for others: record a higher "
+            "magnification, or without binning"
         )
-    return PixelSize(specimen, lattice, (image.shape[0], image.shape[1]))

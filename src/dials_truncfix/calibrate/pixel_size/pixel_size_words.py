@@ -14,7 +14,14 @@ from dials_truncfix.compare.tables import Table
 SCHEMA = "dials.truncfix_calibrate.pixel_size/1"
 #: Axes that differ by more standard uncertainties are worth a sentence.
 _DIFFERENT = 5.0
-_FEW_PEAKS = 12
+#: Fewer repeats along an axis leave the uncertainty uncertain.
+_FEW_REPEATS = 5
+
+VALIDITY = (
+    "Valid for pitches of 10 pixels and more, with at least two repeats along each axis. "
+    "The uncertainty is that of the fit; the pixel size is as right as the repeat of the "
+    "specimen."
+)
 
 
 def pixel_size_table(result: PixelSize) -> Table:
@@ -51,14 +58,14 @@ def pixel_size_table(result: PixelSize) -> Table:
 
 def findings(result: PixelSize) -> list[str]:
     """Say what was measured, in sentences."""
+    along, across = result.lattice.n_repeats
     return [
         f"A pixel is {result.mean:.5g} ± {result.mean_error:.2g} nm wide on the specimen, "
-        f"by {result.lattice.n_peaks} peaks of the autocorrelation.",
+        f"by {along} × {across} repeats.",
         f"The axes make an angle of {math.degrees(result.angle):.2f} ± "
         f"{math.degrees(result.angle_error):.2f}°, and the first lies at "
         f"{math.degrees(result.rotation):.2f}° from fast towards slow.",
-        "Valid for pitches of 10 pixels and more. The uncertainty is that of the fit; the "
-        "pixel size is as right as the repeat of the specimen.",
+        VALIDITY,
     ]
 
 
@@ -72,10 +79,15 @@ def warnings(result: PixelSize) -> list[str]:
             f"The pixel size differs by {100 * abs(first / second - 1):.2f} % between the "
             "axes: anisotropic magnification, or a specimen that is tilted or stretched."
         )
-    if result.lattice.n_peaks < _FEW_PEAKS:
+    if min(result.lattice.n_repeats) < _FEW_REPEATS:
+        along, across = result.lattice.n_repeats
         sentences.append(
-            f"Only {result.lattice.n_peaks} peaks were found: a lower magnification would "
-            "tell more."
+            f"Only {along} × {across} repeats are on the image: a lower magnification "
+            "would tell more, and be surer of its uncertainty."
+        )
+    if not result.lattice.converged:
+        sentences.append(
+            "The axes still moved in the last cycle: the result is less sure than it says."
         )
     return sentences
 
@@ -91,8 +103,10 @@ def pixel_size_record(result: PixelSize, source: str) -> dict[str, Any]:
         "repeats_nm": list(result.specimen.repeats),
         "axes_px": lattice.axes.tolist(),
         "covariance_of_axes_px2": lattice.covariance.tolist(),
-        "n_peaks": lattice.n_peaks,
+        "n_peaks": len(result.peaks.places),
+        "n_repeats": list(lattice.n_repeats),
         "rmsd_px": lattice.rmsd,
+        "converged": lattice.converged,
         "pixel_size_nm": result.mean,
         "pixel_size_error_nm": result.mean_error,
         "along_axes_nm": result.along.tolist(),
