@@ -185,7 +185,8 @@ def _refine(
                 f"{names} have {len(tiles.places)} tiles of {side} × {side} pixels in "
                 f"common, and {_FEWEST_TILES} are needed: give images that overlap more"
             )
-        places = now(np.asarray(tiles.places + tiles.shifts, np.float64))
+        here: Array = np.asarray(tiles.places, np.float64) + tiles.shifts
+        places = now(here)
         fitted = fit_transformation(
             tiles.places, places, tiles.weights, now.centre, model
         )
