@@ -62,7 +62,13 @@ def corners_figure(result: PixelSize, image: Array) -> Figure:
         "hoverinfo": "skip",
     }
     return Figure(
-        {"data": [grey_heatmap(picture, step / 2, step), crosses], "layout": layout},
+        {
+            "data": [
+                grey_heatmap(picture, step / 2, step, dark_is_high=False),
+                crosses,
+            ],
+            "layout": layout,
+        },
         description=f"Two opposite corners of the image under {len(x)} points of the "
         "lattice.",
         title="First and last corner of the image, under one lattice",
@@ -138,7 +144,10 @@ def mean_cell_figure(result: PixelSize) -> Figure:
     layout["xaxis"]["title"] = {"text": "second axis (repeats)"}
     layout["yaxis"]["title"] = {"text": "first axis (repeats)"}
     return Figure(
-        {"data": [grey_heatmap(cell, size / 2, size)], "layout": layout},
+        {
+            "data": [grey_heatmap(cell, size / 2, size, dark_is_high=False)],
+            "layout": layout,
+        },
         description="Mean of all repeats of the image.",
         title="The mean repeat",
         caption="Two by two; it must look like the specimen, once in each repeat.",

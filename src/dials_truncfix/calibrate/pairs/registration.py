@@ -173,7 +173,8 @@ def _refine(
 ) -> Registration:
     first, second = (band_passed(image, _FINE, side / 4) for image in (first, second))
     coefficients = ndimage.spline_filter(second, order=3)
-    corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * first.shape[::-1]
+    unit = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float64)
+    corners: Array = unit * np.array(first.shape[::-1], np.float64)
     reach = side / 8
     now, spectral_weights = start, None
     for _ in range(_ROUNDS):
@@ -185,8 +186,7 @@ def _refine(
                 f"{names} have {len(tiles.places)} tiles of {side} × {side} pixels in "
                 f"common, and {_FEWEST_TILES} are needed: give images that overlap more"
             )
-        here: Array = np.asarray(tiles.places, np.float64) + tiles.shifts
-        places = now(here)
+        places = now(tiles.places + tiles.shifts)
         fitted = fit_transformation(
             tiles.places, places, tiles.weights, now.centre, model
         )
