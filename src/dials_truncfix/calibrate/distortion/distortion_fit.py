@@ -86,7 +86,7 @@ class Distortion:
         """Propagate uncertainties to places: standard ones of `at`, pixels, shape (n, 2)."""
         design = self.terms.design(places)
         variance = np.einsum("nip,pq,niq->ni", design, self.covariance, design)
-        return np.sqrt(np.maximum(variance, 0.0))
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
     @property
     def grid(self) -> Array:
