@@ -57,7 +57,7 @@ def test_spread_of_light_enters_the_gain_of_sums():
     result = fit_photon_transfer(points([0.0, 100.0, 1000.0], covariance=3.0), 0.0)
     assert result.spread
     assert abs(result.sums.gain - GAIN - 3.0) < 3.5 * result.sums.gain_sd
-    assert result.sums.gain_sd < 0.4
+    assert result.sums.gain_sd < 0.6
     assert result.pixels.gain == pytest.approx(GAIN, rel=0.01)
     # the read noise is that of single pixels
     assert result.sums.gain * result.sums.pedestal == pytest.approx(
@@ -66,7 +66,7 @@ def test_spread_of_light_enters_the_gain_of_sums():
 
 
 def test_little_covariance_can_be_told_not_to_be_spread():
-    some = points([0.0, 100.0, 1000.0], covariance=1.5)
+    some = points([0.0, 100.0, 1000.0], covariance=2.2)
     assert fit_photon_transfer(some, 0.0).spread
     result = fit_photon_transfer(some, 0.0, smallest_spread=0.25)
     assert not result.spread

@@ -185,7 +185,8 @@ def spread_factor(result: GainCalibration) -> Measured:
     if transfer is None or not transfer.spread:
         return Measured(1.0, 0.0)
     ratio = transfer.sums.gain / transfer.pixels.gain
-    return Measured(ratio, transfer.covariance_slope_sd / transfer.pixels.gain)
+    together = transfer.sums.gain_sd**2 - transfer.pixels.gain_sd**2
+    return Measured(ratio, math.sqrt(max(together, 0.0)) / transfer.pixels.gain)
 
 
 def disagreement(result: GainCalibration) -> float:

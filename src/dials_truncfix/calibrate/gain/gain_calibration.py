@@ -126,7 +126,8 @@ def calibrate_gain(
         When an image cannot be read.
     """
     options = options or GainOptions()
-    chosen = _positions(images, options.flat)
+    positions = _positions(len(images))
+    chosen = [images[i] for i in positions]
     lit = [_level(image) for image in chosen]
     unlit = [_level(image) for image in dark]
     truncated = _truncated(chosen, lit, options)
@@ -161,20 +162,19 @@ def calibrate_gain(
         camera_problem=camera_problem,
         shift=shift,
         correlation=correlation,
-        scale=_scale(chosen, lit, known),
+        scale=_scale(images, positions, lit, known),
         levels=tuple(levels),
     )
 
 
-def _positions(images: Sequence[RecordedImage], flat: bool) -> list[RecordedImage]:
+def _positions(n_images: int) -> list[int]:
     """Take all images, or neighbours at some places of a long series."""
-    n = len(images)
-    if n == 0:
+    if n_images == 0:
         raise ValueError("no images were given")
-    if n <= 2 * _MOST_POSITIONS:
-        return list(images)
-    starts = np.unique(np.linspace(0, n - 2, _MOST_POSITIONS).round().astype(int))
-    return [images[i] for i in np.unique(np.concatenate([starts, starts + 1]))]
+    if n_images <= 2 * _MOST_POSITIONS:
+        return list(range(n_images))
+    starts = np.linspace(0, n_images - 2, _MOST_POSITIONS).round().astype(int)
+    return sorted({*starts.tolist(), *(starts + 1).tolist()})
 
 
 def _level(image: RecordedImage) -> ImageLevel:
@@ -192,7 +192,9 @@ def _truncated(
     if not zeros:
         return False
     some = zeros[:: -(-len(zeros) // 4)]
-    return is_truncated([measured_image(images[i], 0, i)[1] for i in some])
+    return is_truncated(
+        [measured_image(images[i], 0, i, options.flat)[1] for i in some]
+    )
 
 
 def _dark_level(
@@ -207,7 +209,7 @@ def _dark_level(
         return math.nan, math.nan
     means = [level.mean for level in levels]
     if truncated:
-        means = [true_mean(measured_image(image, 0, 0)[1])[0] for image in dark]
+        means = [true_mean(measured_image(image, 0, 0, True)[1])[0] for image in dark]
         means = [m for m in means if math.isfinite(m)]
         if not means:
             raise ValueError(
@@ -258,7 +260,11 @@ def _camera_levels(
     some = near[:: -(-len(near) // _MOST_CAMERA_IMAGES)] if near else []
     nothing = np.zeros((0, 0), dtype=np.int16)
     return [
-        Level(i, nothing, measured_image(images[i], known.shift, i)[1].histograms)
+        Level(
+            i,
+            nothing,
+            measured_image(images[i], known.shift, i, known.options.flat)[1].histograms,
+        )
         for i in some
     ]
 
@@ -288,7 +294,10 @@ def _looks_cut_off(levels: Sequence[Level]) -> bool:
 
 
 def _scale(
-    images: Sequence[RecordedImage], levels: Sequence[ImageLevel], known: Known
+    images: Sequence[RecordedImage],
+    positions: Sequence[int],
+    levels: Sequence[ImageLevel],
+    known: Known,
 ) -> ElectronScale | None:
     electrons = known.options.electrons
     if not electrons:
@@ -301,9 +310,11 @@ def _scale(
             "give one for each, or one for all"
         )
     means = []
-    for image, level in zip(images, levels):
+    for i, level in zip(positions, levels):
         if known.truncated and level.zeros >= FEW_ZEROS:
-            means.append(true_mean(measured_image(image, 0, 0)[1])[0] - known.zero)
+            measured = measured_image(images[i], 0, i, known.options.flat)[1]
+            means.append(true_mean(measured)[0] - known.zero)
         else:
             means.append(level.mean - known.zero)
-    return electron_scale(means, electrons, known.options.electrons_error)
+    given = [electrons[i] for i in positions]
+    return electron_scale(means, given, known.options.electrons_error)

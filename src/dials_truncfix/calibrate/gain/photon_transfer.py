@@ -30,6 +30,9 @@ LARGEST_RELATIVE_SD = 0.15
 _ERROR_OF_LAWS, _ERROR_OF_ZEROS = 0.01, 0.05
 # Relative error of covariances that follow from ranks of pixels.
 _ERROR_OF_SCORES = 0.08
+# Covariances of regions scatter less than they are wrong, as the tiles of one lie among
+# those of others: by so much in simulated images (benchmarks/gain_and_dose.py).
+_SHARED = 1.5
 # Neighbours vary together if the slope of their covariance is so many times its error.
 _SIGNIFICANT = 4.0
 # A line that misses the brightest tenth by more is bent.
@@ -205,7 +208,10 @@ def fit_photon_transfer(
     low, high = float(points.mean.min()), float(points.mean.max())
     if not high > low:
         raise ValueError(f"all means are {low:.4g} ADU: give images of another dose")
-    line = _line(points.mean, points.variance, points)
+    line = _line(points.mean, points.variance, points, points.variance)
+    # weights by the variances themselves would favour those that are small by chance
+    weigh_by = np.maximum(line.variance(points.mean), 0.1 * points.variance)
+    line = _line(points.mean, points.variance, points, weigh_by)
     if not line.gain > 0 or line.gain_sd > LARGEST_RELATIVE_SD * line.gain:
         raise ValueError(
             f"means from {low:.4g} to {high:.4g} ADU do not tell the slope of the variance "
@@ -216,19 +222,20 @@ def fit_photon_transfer(
     sums, slope, slope_sd = line, math.nan, math.nan
     if np.count_nonzero(measured) >= _FEWEST_POINTS:
         some = points.take(measured)
-        of_covariance = _line(some.mean, some.covariance, some)
-        slope, slope_sd = of_covariance.gain, of_covariance.gain_sd
+        weigh_by = weigh_by[measured]
+        of_covariance = _line(some.mean, some.covariance, some, weigh_by)
+        slope, slope_sd = of_covariance.gain, _SHARED * of_covariance.gain_sd
         if abs(slope) > max(_SIGNIFICANT * slope_sd, smallest_spread * line.gain):
-            sums = _of_sums(line, some, dark_level)
+            sums = _of_sums(line, some, dark_level, weigh_by)
     return PhotonTransfer(points, line, sums, slope, slope_sd, _bend(points, line))
 
 
-def _line(x: Array, y: Array, points: TransferPoints) -> NoiseLine:
+def _line(x: Array, y: Array, points: TransferPoints, variance: Array) -> NoiseLine:
     """Fit a line; its uncertainty includes what laws are wrong by all together."""
-    chance = points.variance * np.sqrt(2.0 / points.n_pixels)
+    chance = variance * np.sqrt(2.0 / points.n_pixels)
     laws = np.where(
         points.from_law,
-        (_ERROR_OF_LAWS + _ERROR_OF_ZEROS * points.zeros) * points.variance,
+        (_ERROR_OF_LAWS + _ERROR_OF_ZEROS * points.zeros) * variance,
         0.0,
     )
     sd = np.hypot(chance, laws)
@@ -250,11 +257,14 @@ def _line(x: Array, y: Array, points: TransferPoints) -> NoiseLine:
 
 
 def _of_sums(
-    line: NoiseLine, points: TransferPoints, dark_level: float | None
+    line: NoiseLine,
+    points: TransferPoints,
+    dark_level: float | None,
+    weigh_by: Array,
 ) -> NoiseLine:
     """Fit the variance of sums, per pixel."""
     if dark_level is None or line.pedestal > dark_level:
-        return _line(points.mean, points.variance + points.covariance, points)
+        return _line(points.mean, points.variance + points.covariance, points, weigh_by)
     single = GainEstimate(
         gain=line.gain,
         pedestal=line.pedestal - dark_level,
@@ -269,10 +279,11 @@ def _of_sums(
         single, [NoiseCovariance(points.mean - dark_level, points.covariance)]
     )
     scores = _ERROR_OF_SCORES * (found.gain - line.gain) * points.from_scores.mean()
+    chance = math.sqrt(max(found.gain_sd**2 - line.gain_sd**2, 0.0))
     ratio = line.gain / found.gain
     return NoiseLine(
         found.gain,
-        math.hypot(found.gain_sd, scores),
+        math.hypot(line.gain_sd, _SHARED * chance, scores),
         found.pedestal + dark_level,
         math.hypot(ratio * line.pedestal_sd, found.pedestal_sd),
         0.0,

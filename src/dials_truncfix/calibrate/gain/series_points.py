@@ -35,7 +35,7 @@ Array = npt.NDArray[np.float64]
 
 
 def measured_image(
-    image: RecordedImage, shift: int, number: int
+    image: RecordedImage, shift: int, number: int, even: bool
 ) -> tuple[npt.NDArray[Any], Level]:
     """Read an image; its values above a dark level, and their histograms.
 
@@ -47,6 +47,8 @@ def measured_image(
         Dark level, ADU.
     number : int
         For the drift of the dark level.
+    even : bool
+        Whether it is evenly lit.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def measured_image(
     """
     pixels, valid, saturated = image.read()
     above = np.asarray(pixels - shift)
-    return above, measure_level(above, valid & ~saturated, number)
+    return above, measure_level(above, valid & ~saturated, number, even)
 
 
 def series_points(
@@ -94,7 +96,7 @@ def series_points(
     waiting: list[int] = []
     for i, level in enumerate(levels):
         if known.truncated and level.zeros >= FEW_ZEROS:
-            above, measured = measured_image(images[i], 0, i)
+            above, measured = measured_image(images[i], 0, i, known.options.flat)
             parts.append(law_points(measured, i, level_correlation(above, measured)))
             continue
         partner = _partner(waiting, levels, i, known)
@@ -141,7 +143,7 @@ def _of_pair(
         covariance = np.full(n, math.nan)
         if first.dtype.kind in "iu":
             above = first - known.shift
-            measured = measure_level(above, valid, number)
+            measured = measure_level(above, valid, number, even=False)
             correlation = level_correlation(above, measured)
             if correlation is not None:
                 share = score_covariance(correlation, found.mean - known.shift)

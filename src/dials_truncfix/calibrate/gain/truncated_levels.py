@@ -31,7 +31,12 @@ N_BINS = 2048
 FEW_ZEROS = 1e-3
 # Laws of regions with more zeros are not trusted.
 _MOST_ZEROS = 0.7
+# Each region has a mean of its own; with few pixels that makes the camera's gain too
+# large, by 1.6 % at 1750 pixels of evenly lit images.
+_PIXELS_OF_EVEN_LIGHT, _PIXELS_OF_A_REGION = 15_000, 6_000
 _HALF = 0.5
+# Together they decide faster, and no worse.
+_REGIONS_OF_A_VOTE = 5
 # Below zero, in standard deviations of the law.
 _REACH_BELOW = 6.0
 _FEWEST_REGIONS = 2
@@ -56,7 +61,9 @@ class Level:
     histograms: npt.NDArray[np.int64]
 
 
-def measure_level(image: IntArray, valid: BoolArray, number: int) -> Level:
+def measure_level(
+    image: IntArray, valid: BoolArray, number: int, even: bool = True
+) -> Level:
     """Divide an image into regions of one brightness, and count their values.
 
     Parameters
@@ -67,6 +74,8 @@ def measure_level(image: IntArray, valid: BoolArray, number: int) -> Level:
         True for the pixels that measured.
     number : int
         Number of the image.
+    even : bool
+        Whether the image is evenly lit, so that regions may be large.
 
     Returns
     -------
@@ -74,14 +83,27 @@ def measure_level(image: IntArray, valid: BoolArray, number: int) -> Level:
     """
     clipped = np.maximum(image, 0)
     regions = brightness_regions(clipped, valid)
+    least = _PIXELS_OF_EVEN_LIGHT if even else _PIXELS_OF_A_REGION
+    n_regions = int(regions.max()) + 1
+    together = -(-least * n_regions // max(np.count_nonzero(regions >= 0), 1))
+    if together > 1:
+        # regions are in the order of brightness
+        whole = max(n_regions // together, 1)
+        regions = np.where(
+            regions >= 0, np.minimum(regions // together, whole - 1), regions
+        ).astype(np.int16)
     n_regions = max(int(regions.max()) + 1, 1)
     return Level(number, regions, ring_histograms(clipped, regions, n_regions, N_BINS))
 
 
 def is_truncated(levels: Sequence[Level]) -> bool:
     """Tell zeros that stand for all that was cut off from those of a counting camera."""
-    histograms = np.concatenate([level.histograms for level in levels])
-    return bool(vote(histograms).share > _HALF)
+    pooled = []
+    for level in levels:
+        # from dark to bright, so that those of like brightness come together
+        first = np.arange(0, len(level.histograms), _REGIONS_OF_A_VOTE)
+        pooled.append(np.add.reduceat(level.histograms, first, axis=0))
+    return bool(vote(np.concatenate(pooled)).share > _HALF)
 
 
 def law_points(
