@@ -58,7 +58,11 @@ def dose_table(images: Sequence[ImageDose], scale: Scale) -> Table:
         "dose\n(e⁻/Å²)",
         "dose so far\n(e⁻/Å²)",
     ]
-    return Table("Electrons of the images", header, rows)
+    return Table(
+        "Electrons of the images (± of the image alone; of the dose so far with the scale)",
+        header,
+        rows,
+    )
 
 
 def mdoc_table(doses: Sequence[MdocDose]) -> Table:

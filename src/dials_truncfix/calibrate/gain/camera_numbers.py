@@ -31,7 +31,7 @@ class _ErrorOfSpots:
 
 
 _OF_DIFFERENCES = _ErrorOfSpots(0.015, 0.03)
-_OF_LAWS = _ErrorOfSpots(0.05, 0.2)
+_OF_LAWS = _ErrorOfSpots(0.09, 0.22)
 _OF_CAMERA = _ErrorOfSpots(0.035, 0.03)
 _NONE = _ErrorOfSpots()
 
