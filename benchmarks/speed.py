@@ -213,7 +213,8 @@ def peak_memory(experiments: Path, nproc: int) -> Memory:
     peaks: dict[int, float] = {}
     while process.poll() is None:
         for pid in (process.pid, *children(process.pid)):
-            peaks[pid] = max(peak_of(pid), peaks.get(pid, 0.0))
+            # the last one: before it begins, a process has the memory of its parent
+            peaks[pid] = peak_of(pid) or peaks.get(pid, 0.0)
         time.sleep(0.02)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)

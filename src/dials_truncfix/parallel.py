@@ -22,6 +22,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
+from dials_truncfix.bare_spawn import BareSpawnContext
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 #: ``map(function, tasks)``, on any number of processes: what `task_map` provides.
@@ -226,8 +228,9 @@ class _LocalProcesses:
 
     def _start(self) -> ProcessPoolExecutor:
         # spawn: a fork would copy the locks of whatever threads are running
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self.size, context, initializer=_end_with_parent)
+        return ProcessPoolExecutor(
+            self.size, BareSpawnContext(), initializer=_end_with_parent
+        )
 
     def start_again(self) -> None:
         """Start new processes; those of the old pool are dead or told to end."""

@@ -23,6 +23,8 @@ FloatArray = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[np.float64]
 
 _TILE = 16
+# Rows handled at once, a multiple of the tiles.
+_BAND = 256
 _FEWEST_TILES = 8
 _FEWEST_POINTS = 5
 _CLIP_DEVIATIONS = 3.0
@@ -132,7 +134,7 @@ def noise_profile(image: IntArray, mask: BoolArray, radius: FloatArray) -> Noise
         return NoiseProfile(*(np.empty(0) for _ in range(4)))
     centre = radius[_TILE // 2 :: _TILE, _TILE // 2 :: _TILE][:n_slow, :n_fast]
     ring = rings_of_tiles(centre.astype(np.float64))
-    fitted = tile_means(image <= 0, mask, _TILE)
+    fitted = _nonpositive_fraction(image, mask)
     n_rings = int(ring.max()) + 1
     valid = np.isfinite(mean)
     at, mean, variance = ring[valid], mean[valid], variance[valid]
@@ -149,6 +151,24 @@ def noise_profile(image: IntArray, mask: BoolArray, radius: FloatArray) -> Noise
     return NoiseProfile(
         mean[enough], middle[enough], error[enough], nonpositive[enough]
     )
+
+
+def _nonpositive_fraction(image: IntArray, mask: BoolArray) -> Array:
+    """
+    Fraction of the pixels at or below zero in each tile, some rows at a time.
+
+    Parameters
+    ----------
+    image, mask
+        As for `noise_profile`.
+
+    Returns
+    -------
+    ndarray, shape (ny // 16, nx // 16), float64
+        NaN where too few pixels are usable.
+    """
+    rows = [slice(i, i + _BAND) for i in range(0, len(image), _BAND)]
+    return np.concatenate([tile_means(image[r] <= 0, mask[r], _TILE) for r in rows])
 
 
 def estimate_gain(profiles: Sequence[NoiseProfile]) -> GainEstimate:

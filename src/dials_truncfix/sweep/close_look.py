@@ -29,9 +29,10 @@ from dials_truncfix.sweep.correct import IntArray, corrected_pixels
 from dials_truncfix.sweep.source import Frame
 from dials_truncfix.sweep.work import SweepWork, unpack
 
-# The correlation of the noise comes from a sixth of these; scores of all pixels of
-# larger images would be the largest thing in memory.
-_ENOUGH_PIXELS = 1 << 22
+# Scores of all pixels of larger images would be the largest thing in memory. The
+# correlation of the noise comes from 640 000 pixels, spread over what there is.
+_MOST_PIXELS = 1 << 22
+_ENOUGH_PIXELS = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,9 @@ def _correlation(
 
 
 def _enough_rows(n_slow: int, n_fast: int) -> slice:
-    """Choose rows about the middle that hold more pixels than are looked at."""
+    """Choose the rows about the middle of a large image that are looked at."""
+    if n_slow * n_fast <= _MOST_PIXELS:
+        return slice(0, n_slow)
     height = min(max(_ENOUGH_PIXELS // (n_fast * TILE), 1) * TILE, n_slow)
     first = (n_slow - height) // 2
     return slice(first, first + height)

@@ -57,7 +57,7 @@ from dials_truncfix.sweep.text_outputs import (
     write_page,
     write_text,
 )
-from dials_truncfix.sweep.work import SweepWork
+from dials_truncfix.sweep.work import SweepWork, keep_open
 
 logger = logging.getLogger("dials.truncfix.repair")
 
@@ -175,6 +175,7 @@ def repair_sweep(
         if verdict.verdict_class is not VerdictClass.NO_ZEROS:
             work.options, camera_fit = settle_camera(work, tasks)
         images = SweepTasks(source, work.options, replicates, staged, journal)
+        keep_open(images.packed, work)
         if verdict.verdict_class is VerdictClass.NO_ZEROS:
             done = copy_images(images)
         else:

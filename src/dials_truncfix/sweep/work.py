@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -195,10 +195,21 @@ def pack(imageset: Any, options: CorrectionOptions) -> bytes:
     return pickle.dumps((imageset, options))
 
 
-@lru_cache(maxsize=1)
+#: The last sweep that this process has opened.
+_opened: dict[bytes, SweepWork] = {}
+
+
+def keep_open(sweep: bytes, work: SweepWork) -> None:
+    """Let tasks in this process use a sweep that is open, and not open it once more."""
+    _opened.clear()
+    _opened[sweep] = work
+
+
 def unpack(sweep: bytes) -> SweepWork:
     """Open a packed sweep; a process keeps the last one."""
-    return SweepWork(*pickle.loads(sweep))
+    if sweep not in _opened:
+        keep_open(sweep, SweepWork(*pickle.loads(sweep)))
+    return _opened[sweep]
 
 
 def blocks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -23,6 +23,8 @@ from dials_truncfix.sweep.work import SweepWork, blocks, unpack
 
 # Images of no more bytes are held in memory together, to be fitted in one go.
 _BYTES_AT_ONCE = 1 << 26
+# Of images of more bytes the fits take too small a part of the time for that.
+_LARGE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def fit_and_write_images(task: FitAndWriteTask) -> list[ImageFits]:
     known = {image.regions.index: image for image in task.known}
     narrow = work.only_zeros_matter
     n_bytes = work.source.shape[0] * work.source.shape[1] * (2 if narrow else 4)
-    at_once = max(_BYTES_AT_ONCE // n_bytes, 1)
+    at_once = max(_BYTES_AT_ONCE // n_bytes, 1) if n_bytes <= _LARGE else 1
     fitted = []
     with _open_outputs(work, task.destinations, len(indices)) as write:
         for block in blocks(indices, at_once):
