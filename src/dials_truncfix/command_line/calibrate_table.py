@@ -32,7 +32,7 @@ from dials_truncfix.command_line.calibrate_output import (
     write_files,
 )
 from dials_truncfix.compare.record import as_json
-from dials_truncfix.io.folder_lock import locked_folder
+from dials_truncfix.io.output_locks import locked_outputs
 from dials_truncfix.report.magnifications_page import magnifications_page
 from dials_truncfix.report.plotly_js import missing_packages
 
@@ -79,7 +79,7 @@ def table(params: Any, files: Sequence[str]) -> None:
     if own.magnification is None:
         raise Sorry(f"table.action={own.action} needs table.magnification")
     # nobody else may change the table between reading and writing
-    with locked_folder(path.absolute().parent):
+    with locked_outputs([path]):
         rows = _read(path) if path.exists() else []
         rows = _changed(own, rows, files)
         chains = _show(rows)
