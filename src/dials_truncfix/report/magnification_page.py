@@ -76,15 +76,14 @@ def _levelled(image: Array) -> Array:
 
 
 def _checkerboard(pair: MagnificationPair, first: Array, second: Array) -> Figure:
-    back, valid = warp(
-        ndimage.spline_filter(second, order=3),
-        pair.registration.fitted.transformation,
-    )
     step = averaging_step(first.shape)
-    one, two = (
-        _levelled(averaged(image, step))
-        for image in (first, np.where(valid, back, np.nan))
+    one, two = averaged(first, step), averaged(second, step)
+    found = pair.registration.fitted.transformation
+    back, valid = warp(
+        ndimage.spline_filter(two, order=3),
+        found.averaged(step, (one.shape[0], one.shape[1])),
     )
+    one, two = _levelled(one), _levelled(np.where(valid, back, np.nan))
     square = max(1, math.ceil(min(one.shape) / _SQUARES))
     row, column = np.indices(one.shape) // square
     board = np.where((row + column) % 2, one, two)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dials_truncfix.calibrate.pairs import registration
 from dials_truncfix.calibrate.pairs.correlation import find_shift
 from dials_truncfix.calibrate.pairs.image_checks import without_defects
 from dials_truncfix.calibrate.pairs.magnification_pair import measure_magnification
@@ -61,6 +62,21 @@ def test_a_start_far_off_is_found_with_a_range():
     )
     assert pair.magnification == pytest.approx(1.32, abs=0.003)
     assert np.degrees(pair.rotation) == pytest.approx(-24.0, abs=0.1)
+
+
+def test_large_images_are_averaged_first(monkeypatch):
+    shape = (513, 510)
+    images = [
+        noisy(shift, shape=shape, number=k)
+        for k, shift in ((1, (0, 0)), (2, (41, -27)))
+    ]
+    monkeypatch.setattr(registration, "_LARGEST_SIDE", 256)
+    found = register_shift(*images, "both")
+    sd = np.sqrt(found.fitted.shift_covariance.diagonal())
+    error = found.fitted.transformation.shift - [41, -27]
+    assert np.all(np.abs(error) < 4 * sd) and np.all(sd < 0.15)
+    assert found.side == 64
+    assert found.fitted.transformation.centre.tolist() == [255.0, 256.5]
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -36,6 +36,13 @@ def test_exact_places_give_the_transformation_back():
         assert found.stretch == pytest.approx(1.0)
 
 
+def test_averaged_images_are_transformed_alike():
+    true = similarity(1.083, 0.1, (21.3, -14.8), (511, 509))
+    small = true.averaged(4, (127, 127))
+    places = np.array([[10.0, 20.0], [100.0, 3.0]])
+    assert 4 * small(places) == pytest.approx(true(4 * places))
+
+
 @pytest.mark.parametrize("model", ["similarity", "affine"])
 @pytest.mark.parametrize("outliers", [0, 10])
 def test_errors_are_as_large_as_stated(model, outliers):

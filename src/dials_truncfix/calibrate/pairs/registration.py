@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,11 @@ from scipy import ndimage, stats
 
 from dials_truncfix.calibrate.pairs.correlation import (
     Peak,
+    averaged,
     band_passed,
     find_shift,
     refuse_chance,
+    search_step,
 )
 from dials_truncfix.calibrate.pairs.image_checks import without_defects
 from dials_truncfix.calibrate.pairs.tiles import TileShifts, tile_shifts
@@ -31,6 +33,9 @@ _FINE = 0.5
 _SMALLEST_TILE, _LARGEST_TILE = 32, 128
 _TILES_ALONG = 8
 _FEWEST_TILES = 5
+#: Images of longer sides are averaged to about this: splines of all their pixels would
+#: take minutes and gigabytes.
+_LARGEST_SIDE = 2048
 _ROUNDS = 8
 #: Rounds end when no corner of the image moves by more, pixels.
 _STILL = 0.002
@@ -146,6 +151,18 @@ def register(
     ValueError
         If too few tiles agree.
     """
+    step = search_step((first.shape[0], first.shape[1]), _LARGEST_SIDE)
+    if step > 1:
+        small = averaged(first, step)
+        found = register(
+            small,
+            averaged(second, step),
+            start.averaged(step, (small.shape[0], small.shape[1])),
+            model,
+            peak,
+            names,
+        )
+        return _scaled(found, step, start.centre, model)
     side = _tile_side(min(first.shape))
     while True:
         try:
@@ -155,6 +172,15 @@ def register(
             if 2 * side > min(2 * _LARGEST_TILE, min(first.shape) // 3):
                 raise
             side *= 2
+
+
+def _scaled(found: Registration, step: int, centre: Array, model: str) -> Registration:
+    """Carry over to images that were averaged."""
+    places = step * found.first, step * found.second
+    fitted = fit_transformation(*places, found.weights, centre, model)
+    return replace(
+        found, fitted=fitted, first=places[0], second=places[1], side=step * found.side
+    )
 
 
 def _tile_side(shortest: int) -> int:
@@ -218,15 +244,16 @@ def warp(
     valid : ndarray, shape (slow, fast), bool
         Pixels that the second image covers.
     """
-    shape = coefficients.shape
-    slow, fast = np.indices(shape, dtype=float)
-    x, y = np.moveaxis(
-        transformation(np.stack([fast, slow], axis=-1) + 0.5) - 0.5, 2, 0
+    slow, fast = coefficients.shape
+    # from (slow, fast) of the first image to that of the second, middles of pixels
+    matrix = transformation.matrix[::-1, ::-1]
+    origin = transformation(np.array([0.5, 0.5]))[::-1] - 0.5
+    image = ndimage.affine_transform(
+        coefficients, matrix, origin, order=3, prefilter=False, mode="mirror"
     )
-    valid = (x >= 0) & (y >= 0) & (x <= shape[1] - 1) & (y <= shape[0] - 1)
-    image = ndimage.map_coordinates(
-        coefficients, [y, x], order=3, prefilter=False, mode="mirror"
-    )
+    rows, columns = np.ogrid[:slow, :fast]
+    y, x = (matrix[k, 0] * rows + matrix[k, 1] * columns + origin[k] for k in range(2))
+    valid = (x >= 0) & (y >= 0) & (x <= fast - 1) & (y <= slow - 1)
     return image, valid
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage, optimize
@@ -21,6 +23,8 @@ Array = npt.NDArray[np.float64]
 
 #: Sides of the averaged images of the search on a grid, and of its refinement, pixels.
 _GRID_SIDE, _SIMPLEX_SIDE = 110, 220
+#: And of those whose shift is found afterwards.
+_SHIFT_SIDE = 640
 #: Steps of the grid, rad and natural logarithm; details of a few pixels survive half.
 _TURN, _GROWTH = np.radians(2.0), 0.03
 #: So many of the best places of the grid are refined.
@@ -86,8 +90,12 @@ def search_similarity(
     log_size, angle = min(best, key=lambda found: found.fun).x
     shape = (first.shape[0], first.shape[1])
     unshifted = similarity(float(np.exp(log_size)), float(angle), (0.0, 0.0), shape)
-    back, _ = warp(ndimage.spline_filter(second, order=3), unshifted)
-    peak = find_shift(first, back, largest_shift)
+    step = search_step(shape, _SHIFT_SIDE)
+    one, two = averaged(first, step), averaged(second, step)
+    small = unshifted.averaged(step, (one.shape[0], one.shape[1]))
+    back, _ = warp(ndimage.spline_filter(two, order=3), small)
+    peak = find_shift(one, back, largest_shift)
+    peak = replace(peak, shift=step * peak.shift)
     shift = unshifted.matrix @ peak.shift
     return Transformation(unshifted.matrix, shift, unshifted.centre), peak
 

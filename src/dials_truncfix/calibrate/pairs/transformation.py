@@ -43,6 +43,21 @@ class Transformation:
             self.centre + (places - self.centre) @ self.matrix.T + self.shift
         )
 
+    def averaged(self, step: int, shape: tuple[int, int]) -> Transformation:
+        """Say the same of images averaged over squares of pixels.
+
+        Parameters
+        ----------
+        step : int
+            Pixels along the side of a square.
+        shape : tuple of int
+            Of the averaged images (slow, fast).
+        """
+        centre = np.array(shape[::-1]) / 2
+        # pixels that do not fill a square are lost on one side
+        moved = self(step * centre) / step
+        return Transformation(self.matrix, moved - centre, centre)
+
     @property
     def magnification(self) -> float:
         """Root of the ratio of areas, second over first image."""
