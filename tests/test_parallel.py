@@ -150,3 +150,18 @@ def _is_running(pid):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_script_needs_no_guard(tmp_path):
+    """Processes do not run the script that starts them once more."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import math\n"
+        "from dials_truncfix.parallel import task_map\n"
+        "print('begun')\n"
+        "with task_map(2) as tasks:\n"
+        "    print(list(tasks(math.sqrt, [1.0, 4.0])))\n"
+    )
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["begun", "[1.0, 2.0]"], done.stderr
