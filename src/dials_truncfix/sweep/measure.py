@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dials_truncfix.correction.fit import RingFits, fit_histograms
 from dials_truncfix.correction.histogram import ring_histograms
 from dials_truncfix.correction.regions.anisotropy import ZeroCounts, count_zeros
-from dials_truncfix.correction.regions.beam_stop import pixels_of_tiles, with_edge
+from dials_truncfix.correction.regions.beam_stop import indices_of_tiles, with_edge
 from dials_truncfix.correction.regions.regions import Regions, RegionTable
 from dials_truncfix.io.run_lengths import RunLengths, run_lengths
 from dials_truncfix.parallel import Map
@@ -191,7 +191,7 @@ def measure_frame(
     n_zero = histograms[:, 0].copy()
     if regions.shadow is not None and regions.shadow.any():
         edge = with_edge(regions.shadow) & ~regions.shadow
-        at = np.flatnonzero(pixels_of_tiles(edge, frame.pixels.shape))
+        at = indices_of_tiles(edge, frame.pixels.shape)
         histograms -= ring_histograms(
             frame.pixels.ravel().take(at),
             regions.labels.ravel().take(at),

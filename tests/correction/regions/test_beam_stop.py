@@ -7,6 +7,8 @@ from dials_truncfix.camera.f416 import F416
 from dials_truncfix.camera.integrating import expose, fixed_pattern
 from dials_truncfix.correction.regions.beam_stop import (
     find_beam_stop,
+    indices_of_tiles,
+    pixels_of_tiles,
     tile_edge,
     tile_shape,
 )
@@ -148,3 +150,11 @@ def test_finds_the_small_beam_stop_of_the_simulator(seed):
     found = find_beam_stop(image, np.ones(shape, bool), distance)
     assert found[distance < 21].all()
     assert not found[(distance > 22.4 + 23) & (np.abs(slow - middle) > 5.6 + 16)].any()
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (2048, 2048), (70, 90), (1030, 1024)])
+def test_indices_of_tiles_are_those_of_their_pixels(shape):
+    region = np.random.default_rng(1).random(tile_shape(shape)) < 0.1
+    region[0, 0] = region[-1, -1] = True
+    found = np.sort(indices_of_tiles(region, shape))
+    np.testing.assert_array_equal(found, np.flatnonzero(pixels_of_tiles(region, shape)))

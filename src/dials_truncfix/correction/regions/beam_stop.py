@@ -303,3 +303,28 @@ def pixels_of_tiles(region: BoolArray, shape: tuple[int, ...]) -> BoolArray:
     pixels.reshape(n_slow, tile, n_fast, tile).swapaxes(1, 2)[region] = True
     rest = [(0, n - m) for n, m in zip(shape, pixels.shape)]
     return pixels if pixels.shape == shape else np.pad(pixels, rest, mode="edge")
+
+
+def indices_of_tiles(region: BoolArray, shape: tuple[int, ...]) -> npt.NDArray[np.intp]:
+    """
+    List the pixels of a mask of tiles, without a mask of the whole image if possible.
+
+    Parameters
+    ----------
+    region : ndarray, shape `tile_shape`, bool
+        Tiles.
+    shape : tuple of int
+        Shape of the image.
+
+    Returns
+    -------
+    ndarray, shape (n,), intp
+        Indices into the image in C order, each once, in any order.
+    """
+    tile, (_, width) = tile_edge(shape), shape
+    if (region.shape[0] * tile, region.shape[1] * tile) != shape:
+        return np.flatnonzero(pixels_of_tiles(region, shape))
+    slow, fast = np.nonzero(region)
+    corner = (slow * width + fast) * tile
+    within = np.arange(tile)[:, None] * width + np.arange(tile)
+    return np.asarray((corner[:, None] + within.ravel()).ravel())
