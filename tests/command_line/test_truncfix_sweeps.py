@@ -202,7 +202,7 @@ def test_verification_of_several_sweeps(movies, here, replicates):
     run([expt, "mode=verify"])
     record_ = here / "sweep_2" / "dials.truncfix.json"
     other = json.loads(record_.read_text())
-    other["recipe"]["options"]["seed"] = 5
+    other["parameters"]["seed"] = 5
     other["recipe"]["checks"] = []
     for draw in other["replicates"]:
         draw["seed"] += 5
