@@ -138,8 +138,12 @@ def test_parameters_of_dials():
         (flat_pixels((40.0,)), "do not tell the slope"),
         (flat_pixels((20.0, 40.0, 80.0))[::2], "no two images have the same dose"),
         (flat_pixels((40.0, 80.0))[:1] * 2, "are the same image"),
+        (
+            [flat_pixels((40.0,))[0], flat_pixels((40.0,), shape=(96, 120))[1]],
+            "image 2 has 120 × 96 pixels, and image 1 256 × 256",
+        ),
     ],
-    ids=["none", "one", "one dose", "no pairs", "copies"],
+    ids=["none", "one", "one dose", "no pairs", "copies", "sizes"],
 )
 def test_images_that_tell_nothing(images, words):
     with pytest.raises(ValueError, match=words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,8 @@ class ImageLevel:
     ----------
     name : str
         Where it is.
+    shape : tuple of int
+        Rows and columns.
     mean, sd : float
         Mean and standard deviation of its pixels, ADU.
     lowest : float
@@ -52,6 +55,7 @@ class ImageLevel:
     """
 
     name: str
+    shape: tuple[int, int]
     mean: float
     sd: float
     lowest: float
@@ -95,7 +99,7 @@ def image_level(
             "saturated: give images of a lower dose"
         )
     if values.size < TILE**2:
-        raise ValueError(f"{name}: the mask leaves {values.size} pixels")
+        raise ValueError(f"{name}: only {values.size} pixels measured anything")
     whole = pixels.dtype.kind in "iu"
     if pile := _pile(values) if whole else 0.0:
         raise ValueError(
@@ -113,6 +117,7 @@ def image_level(
     limits = np.percentile(means, [5, 95]) if len(means) else (0.0, 0.0)
     return ImageLevel(
         name=name,
+        shape=(pixels.shape[0], pixels.shape[1]),
         mean=float(values.mean()),
         sd=float(values.std()),
         lowest=float(values.min()),
@@ -123,6 +128,23 @@ def image_level(
         unevenness=float(limits[1] - limits[0]),
         region_sd=float(np.sqrt(np.median(within / np.maximum(n, 1)))),
     )
+
+
+def check_sizes(levels: Sequence[ImageLevel]) -> None:
+    """Refuse images of different sizes.
+
+    Raises
+    ------
+    ValueError
+        About the first that differs.
+    """
+    first = levels[0]
+    for level in levels:
+        if level.shape != first.shape:
+            raise ValueError(
+                f"{level.name} has {_size(level)} pixels, and {first.name} {_size(first)}: "
+                "give images of one camera and one binning"
+            )
 
 
 def check_flat(level: ImageLevel, dark_level: float) -> None:
@@ -189,6 +211,10 @@ def _pile(values: Pixels) -> float:
     piled = top > _PILE * max(beside, 1.0) and top > _PILE_FRACTION * values.size
     # a dark image of few values is no saturated one
     return top / values.size if piled and highest > values.mean() > 0 else 0.0
+
+
+def _size(level: ImageLevel) -> str:
+    return f"{level.shape[1]} × {level.shape[0]}"
 
 
 def _percent(fraction: float) -> str:

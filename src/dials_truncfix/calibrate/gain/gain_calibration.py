@@ -13,6 +13,7 @@ from dials_truncfix.calibrate.gain.electron_scale import ElectronScale, electron
 from dials_truncfix.calibrate.gain.flat_checks import (
     ImageLevel,
     check_flat,
+    check_sizes,
     image_level,
 )
 from dials_truncfix.calibrate.gain.known import GainOptions, Known
@@ -130,6 +131,7 @@ def calibrate_gain(
     chosen = [images[i] for i in positions]
     lit = [_level(image) for image in chosen]
     unlit = [_level(image) for image in dark]
+    check_sizes([*lit, *unlit])
     truncated = _truncated(chosen, lit, options)
     dark_level, dark_sd = _dark_level(dark, unlit, options, truncated)
     zero = 0.0 if math.isnan(dark_level) else dark_level
