@@ -42,6 +42,7 @@ def test_truncated_tiffs_side_by_side(here):
         gain = found[method]["gain"]
         assert abs(gain["value"] - GAIN) < 3.5 * gain["sd"]
     assert found["adu_per_electron"] == pytest.approx(CAMERA.gain, rel=0.1)
+    assert found["electrons_per_adu"] == pytest.approx(1 / found["adu_per_electron"])
     page = (here / "dials.truncfix_calibrate.html").read_text()
     assert "Counts near zero" in page
     assert "Photon transfer" in page

@@ -88,7 +88,8 @@ def findings(result: GainCalibration) -> list[str]:
     if per_electron.known:
         ratio = used.gain.value / per_electron.value
         sentences.append(
-            f"An electron gives {with_error(per_electron)} ADU on average, by {source}. "
+            f"An electron gives {with_error(per_electron)} ADU on average, by {source}: "
+            f"{with_error(_inverse(per_electron))} electrons per ADU. "
             f"The effective gain is {ratio:.2f} times that, as electrons give unequal "
             "signals: count electrons with the former, weigh intensities with the latter."
         )
@@ -219,6 +220,8 @@ def gain_record(result: GainCalibration) -> dict[str, Any]:
         "read_noise_sd_adu": used.read_noise.sd,
         "adu_per_electron": per_electron.value,
         "adu_per_electron_sd": per_electron.sd,
+        "electrons_per_adu": _inverse(per_electron).value,
+        "electrons_per_adu_sd": _inverse(per_electron).sd,
         "adu_per_electron_by": source or None,
         "photon_transfer": _plain(by_photon_transfer(result)),
         "photon_transfer_problem": result.transfer_problem or None,
@@ -240,6 +243,10 @@ def gain_record(result: GainCalibration) -> dict[str, Any]:
         "warnings": warnings(result),
     }
     return dict(finite_values(record))
+
+
+def _inverse(number: Measured) -> Measured:
+    return Measured(1.0 / number.value, number.sd / number.value**2)
 
 
 def _plain(numbers: CameraNumbers | None) -> dict[str, Any] | None:
