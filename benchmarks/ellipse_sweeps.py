@@ -119,10 +119,8 @@ def cell_of(path: Path, number: int = 0) -> np.ndarray:
     return np.array(crystal.get_unit_cell().parameters()[:3])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--sweeps", type=int, default=5)
-    n = parser.parse_args().sweeps
+def measure(n: int) -> tuple[dict, list[np.ndarray], list[np.ndarray]]:
+    """Record of the calibration, and the cells of all sweeps before and after."""
     with tempfile.TemporaryDirectory() as name:
         top = Path(name)
         folders = [top / f"{k + 1}" for k in range(n)]
@@ -137,7 +135,13 @@ def main() -> None:
         run(top, "dials.refine", "calibrated.expt", "undistorted.refl", *REFINE)
         after = [cell_of(top / "refined.expt", k) for k in range(n)]
         before = [cell_of(folder / "refined.expt") for folder in folders]
-    report(record, before, after)
+    return record, before, after
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sweeps", type=int, default=5)
+    report(*measure(parser.parse_args().sweeps))
 
 
 def report(record: dict, before: list[np.ndarray], after: list[np.ndarray]) -> None:

@@ -36,7 +36,6 @@ SHAPE = (520, 560)
 LEVELS = (1.0, 5.0, 40.0)
 GRATING = cross_grating(2160)
 RATIO, SKEW = 1.002, 0.2
-PITCHES = (12.4, 24.7, 49.6, 99.0)
 TOO_FINE = (4.0, 5.1, 6.3, 7.0, 7.7, 8.4, 9.1, 9.8)
 
 Electrons = Callable[..., np.ndarray]
@@ -72,13 +71,17 @@ def measure(
     return list(error), list(z), angle / np.degrees(result.angle_error)
 
 
-def truth_table(n_seeds: int) -> str:
-    cases = [
-        *(("cross grating", grating_electrons, GRATING, p, {}) for p in PITCHES),
-        ("lines wander by 1 %", grating_electrons, GRATING, 24.7, {"wander": 0.01}),
-        ("catalase", crystal_electrons, Specimen("catalase", CATALASE), 13.7, {}),
-        ("grid bars, mesh 400", grid_electrons, grid_bars(400), 124.0, {}),
-    ]
+CASES = [
+    ("cross grating", grating_electrons, GRATING, 12.4, {}),
+    ("cross grating", grating_electrons, GRATING, 24.7, {}),
+    ("cross grating", grating_electrons, GRATING, 99.0, {}),
+    ("lines wander by 1 %", grating_electrons, GRATING, 24.7, {"wander": 0.01}),
+    ("catalase", crystal_electrons, Specimen("catalase", CATALASE), 13.7, {}),
+    ("grid bars, mesh 400", grid_electrons, grid_bars(400), 124.0, {}),
+]
+
+
+def truth_table(n_seeds: int, cases: list) -> str:
     rows = []
     for name, electrons, specimen, pitch, how in cases:
         for level in LEVELS:
@@ -150,7 +153,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=30, help="images of each kind")
     seeds = parser.parse_args().seeds
     print(f"Errors of the pixel size along an axis, {seeds} images of each kind")
-    print(truth_table(seeds))
+    for case in CASES:
+        print(truth_table(seeds, [case]), flush=True)
     print(f"\nCross gratings with a pitch below {SMALLEST_PITCH:g} pixels")
     print(refusal_table(max(1, seeds // 3)))
 

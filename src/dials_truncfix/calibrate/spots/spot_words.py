@@ -69,12 +69,15 @@ def fit_table(result: SpotCalibration) -> Table:
     def cell(values: Any) -> str:
         return ", ".join(f"{x:.4f}" for x in values)
 
+    def angle(value: float) -> str:
+        # stills have none
+        return f"{math.degrees(value):.4f}" if math.isfinite(value) else "–"
+
     rows = [
         ["RMSD of positions (px)", f"{circles.rmsd:.4f}", f"{fit.rmsd:.4f}"],
         [
             "RMSD of angles (°)",
-            f"{math.degrees(circles.rmsd_angle):.4f}",
-            f"{math.degrees(fit.rmsd_angle):.4f}",
+            *(angle(part.rmsd_angle) for part in (circles, fit)),
         ],
         ["reflections not rejected", f"{circles.n_used}", f"{fit.n_used}"],
         ["cell (Å, °)", cell(circles.cell), cell(fit.cell)],
