@@ -199,7 +199,16 @@ def _later_steps() -> Iterator[Step]:
         "integrated.expt integrated.refl",
         ("json", "", json_with("rlp.json", "rlp"), None),
         ("xds", "", written("xds/*", 2), XDS_DETECTORS),
-        ("pets", "", written("dials_dyn*"), NO_GEMMI),
+    )
+    # PETS takes one orientation and cell for all images
+    yield Step(
+        "dials.refine indexed.expt indexed.refl detector.fix=distance"
+        " scan_varying=False output.experiments=static.expt"
+        " output.reflections=static.refl",
+        experiments("static.expt", 1),
+    )
+    yield from exports(
+        "static.expt integrated.refl", ("pets", "", written("dials_dyn*"), NO_GEMMI)
     )
     yield Step(
         "dials.plot_reflections integrated.expt integrated.refl",

@@ -172,7 +172,7 @@ def _printed(command: list[str], folder: Path) -> str:
 
 def _last_words(printed: str) -> str:
     """Take the end of what a program said, without the advice on where to write to."""
-    text = printed.split("\nPlease report this error")[0].strip()
+    text = re.sub(r"Please report this error .*?@\S+: ", "", printed).strip()
     if (sorry := text.rfind("Sorry: ")) >= 0:
         text = text[sorry:]
     else:
