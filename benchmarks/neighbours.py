@@ -46,7 +46,7 @@ from dials.util.version import dials_version
 #: Longest time for a command, and for a window to show something, s.
 PATIENCE = 900
 #: What a failed command printed last is shortened to so many characters.
-LONGEST = 300
+LONGEST = 160
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,8 @@ def cell(outcomes: list[dict[str, Any]], n_inputs: int, notes: Notes) -> str:
         if each["status"] != "done"
     }
     marks = ", ".join(str(number) for number in sorted(numbers))
-    text = "yes" if done == n_inputs else f"{done} of {n_inputs}" if done else "no"
-    return f"{text} ({marks})" if marks else text
+    text = f"{done} of {n_inputs}"
+    return f"{text} [{marks}]" if marks else text
 
 
 def plain(message: str) -> str:
@@ -109,14 +109,14 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
                 "package writes, and looks at what they leave behind: numbers of images and "
                 "reflections, pixels that are the same as before, merged files that iotbx "
                 "reads. The tables say what was tried with DIALS "
-                f"{' and '.join(releases)}. *yes*: exit code 0 and sane output on every input that "
-                "it was tried on; numbers in brackets are those of the notes at the end. *What "
-                "came out* is of the first input of the first release.",
+                f"{' and '.join(releases)}. *3 of 4*: of four inputs that it was tried on, exit "
+                "code 0 and sane output on three; numbers in brackets are those of the notes at "
+                "the end. *What came out* is of the first input of the first release.",
                 section(
                     "Corrected sweeps",
                     "A simulated sweep of 40 images, corrected to CBF, SMV, NeXus and a "
-                    "sidecar, one folder for each. What reads images is tried on all four, and has "
-                    "to give the same numbers; the rest on the first.",
+                    "sidecar, one folder for each. What reads images has to give the same numbers "
+                    "on each; the rest is tried on the first.",
                     sweeps,
                 ),
                 section(
