@@ -261,7 +261,8 @@ def _later_steps() -> Iterator[Step]:
         True,
     )
     yield Step(
-        "dials.split_experiments combined.expt combined.refl output.prefix=half",
+        "dials.split_experiments combined.expt combined.refl"
+        " output.experiments_prefix=half output.reflections_prefix=half",
         written("half_*.refl", 2),
     )
     yield Step(

@@ -59,7 +59,8 @@ def _stills_steps() -> Iterator[Step]:
     files = "postrefined.expt postrefined.refl"
     yield Step(f"dials.refine_error_model {files}", written("error_model.html"))
     yield Step(
-        f"dials.split_experiments {files} output.prefix=one",
+        f"dials.split_experiments {files}"
+        " output.experiments_prefix=one output.reflections_prefix=one",
         written("one_*.refl", N_STILLS // 2),
     )
     yield Step(
