@@ -32,7 +32,7 @@ _CIF_ROW = r"^ *\d+ +\d+ +-?\d+ +-?\d+ +-?\d+ "
 #: Failures that have nothing to do with what the commands are given.
 OLD_WX = (
     "unexpected type 'float'",
-    "the packaged wxPython takes no fractions of pixels from this release",
+    "this release hands the packaged wxPython a float where it wants an integer",
 )
 _MMCIF_FLAGS = (
     "Empty reflection table",
