@@ -41,20 +41,20 @@ def fails(*arguments):
 
 def test_groups_of_other_camera_lengths_come_to_one_scale(files, here):
     """Ellipses to 2·10⁻⁴, camera lengths to 3·10⁻⁴; maps of each group."""
-    run(["mode=spots", *map(str, files), "spots.group_by=file",
+    run(["mode=spots", *map(str, files[:2]), "spots.group_by=file",
          f"spots.unit_cell={','.join(map(str, CELL))}"])  # fmt: skip
     groups = record()["groups"]
-    assert [g["scale"] for g in groups] == pytest.approx([1.0, 0.98, 1.0], abs=3e-4)
+    assert [g["scale"] for g in groups] == pytest.approx([1.0, 0.98], abs=3e-4)
     for group in groups:
         assert group["ellipticity"] == pytest.approx(ELLIPSE.ellipticity, abs=2e-4)
-    assert {f"d{x}_{n}.pickle" for x in "xy" for n in (1, 2, 3)} < {
+    assert {f"d{x}_{n}.pickle" for x in "xy" for n in (1, 2)} < {
         p.name for p in here.iterdir()
     }
     lengths = [
         e.detector[0].get_directed_distance()
         for e in ExperimentList.from_file("calibrated.expt", check_format=False)
     ]
-    assert lengths == pytest.approx([1200, 1176, 1200], rel=3e-4)
+    assert lengths == pytest.approx([1200, 1176], rel=3e-4)
     assert "one cell" in Path("dials.truncfix_calibrate.log").read_text()
     assert "Ellipses, group 2" in Path("dials.truncfix_calibrate.html").read_text()
 
