@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -386,3 +387,27 @@ def ellipse_scales_are_axes() -> bool:
 
     dx, _ = make_dx_dy_ellipse(Images, phi=0.0, l1=2.0, l2=1.0, centre_xy=(0.0, 0.0))
     return bool(dx[0][0] > 0)
+
+
+def experiments_as_json(experiments: Any) -> str:
+    """Describe experiments as `ExperimentList.as_json` does, but not the time of it.
+
+    Newer releases of dxtbx keep a history, to which they add the program and the time
+    whenever experiments are written: the same work would not give the same file again.
+    The lines that are there already stay.
+    """
+    if not hasattr(experiments, "consolidate_histories"):
+        return str(experiments.as_json())
+    lines = experiments.consolidate_histories().get_history()
+    history = list(dict.fromkeys(lines))
+    plain = json.loads(experiments.as_json())
+    plain["history"] = history
+    for experiment in experiments:
+        experiment.history = type(experiment.history)(history)
+    return json.dumps(plain, indent=2)
+
+
+def hand_on_history(given: Any, changed: Any) -> None:
+    """Give an experiment the history of the one from which it was made, if it has one."""
+    if getattr(given, "history", None) is not None:
+        changed.history = given.history

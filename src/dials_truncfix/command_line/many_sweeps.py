@@ -11,6 +11,7 @@ from typing import Any
 
 from dials.util import Sorry, tabulate
 
+from dials_truncfix import compat
 from dials_truncfix.command_line.given_sweeps import Given
 from dials_truncfix.command_line.mp_phil import workers
 from dials_truncfix.command_line.program import in_one_sentence, why_unread
@@ -166,6 +167,7 @@ def _write_all(
             continue
         parts = [(s.positions, done.experiments[number]) for s, done in corrected]
         with atomic_write(path) as stream:
-            stream.write(all_experiments(given, parts).as_json().encode())
+            together = all_experiments(given, parts)
+            stream.write(compat.experiments_as_json(together).encode())
         n_sweeps = f"{len(parts)} sweep{'s' if len(parts) > 1 else ''}"
         logger.info("Saving the experiments of %s to %s", n_sweeps, path)

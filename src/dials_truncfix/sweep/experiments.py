@@ -63,6 +63,7 @@ def corrected_experiments(
                 scaling_model=experiment.scaling_model,
             )
         )
+        compat.hand_on_history(experiment, corrected[-1])
     # experiments may share a detector, or have refined one each
     for given in experiments.detectors():
         corrected.replace(given, _with_panel_values(given, panel))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dials_truncfix import compat
 from dials_truncfix.correction.verdict.kinds import VerdictClass
 from dials_truncfix.io.atomic import check_writable
 from dials_truncfix.io.output_locks import locked_outputs
@@ -192,7 +193,7 @@ def repair_sweep(
             # the first to be written is the last to appear, when all that it tells of is
             # there
             for replicate, corrected in zip(replicates, described):
-                text = corrected.as_json().encode()
+                text = compat.experiments_as_json(corrected).encode()
                 write_text(texts, replicate.output.experiments, text)
             write_text(texts, output.json, as_json(record, BY_LINE))
             shown = spread_out(plain_record(record))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dials_truncfix
+from dials_truncfix import compat
 from dials_truncfix.io.plain import to_plain
 from dials_truncfix.sweep.inputs import Inputs
 from dials_truncfix.sweep.journal import digest_of
@@ -94,7 +95,7 @@ def run_key(
         input=digest_of(
             [
                 inputs.record(),
-                experiments.as_json(),
+                compat.experiments_as_json(experiments),
                 None if mask is None else hashlib.sha256(mask.tobytes()).hexdigest(),
             ]
         ),
