@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.correction.draws.draw import joined, plain_runs
 from dials_truncfix.correction.draws.pixel_law import (
     PixelLaw,
     draw_runs,
@@ -15,6 +14,7 @@ from dials_truncfix.correction.draws.pixel_law import (
     with_correlation,
     with_local_rates,
 )
+from dials_truncfix.correction.draws.pixel_runs import joined, plain_runs
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.regions.regions import Regions
 from dials_truncfix.sweep.source import Frame

@@ -12,7 +12,7 @@ import numpy as np
 
 import dials_truncfix
 from dials_truncfix import compat
-from dials_truncfix.correction.draws.draw import joined
+from dials_truncfix.correction.draws.pixel_runs import joined
 from dials_truncfix.io import cbf, smv
 from dials_truncfix.io.byte_offset import compress_runs
 from dials_truncfix.io.corrected_header import (

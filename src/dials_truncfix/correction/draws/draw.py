@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from dials_truncfix.correction.draws.mixture import (
     NodeMixture,
     linear_mixture,
 )
+from dials_truncfix.correction.draws.node_table import NodeTable
+from dials_truncfix.correction.draws.pixel_runs import joined, plain_runs
 from dials_truncfix.correction.draws.quantiles import QuantileTables
 from dials_truncfix.correction.random_bits import (
     further_bits,
@@ -28,10 +30,6 @@ BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.floating[Any]]
 
 _THRESHOLDS = {"round": 0.5, "floor": 1.0}
-# No camera reads so far below zero.
-_LOWEST = np.iinfo(np.int16).min
-# Pixels handled at once: a block's temporaries fit into the second-level cache.
-_BLOCK = 1 << 17
 # Below this fraction of zeros they are drawn one by one.
 _FEW = 0.15
 
@@ -179,57 +177,6 @@ def draw_zeros(
     return joined(runs, image.shape)
 
 
-def joined(
-    runs: Iterable[npt.NDArray[np.signedinteger[Any]]],
-    shape: tuple[int, ...],
-    dtype: npt.DTypeLike = np.int32,
-) -> npt.NDArray[Any]:
-    """
-    Put an image together from runs of consecutive pixels.
-
-    Parameters
-    ----------
-    runs : iterable of ndarray, shape (n,), signed integer
-        In C order.
-    shape : tuple of int
-        Of the image.
-    dtype : numpy.dtype
-        Of the result.
-
-    Returns
-    -------
-    ndarray
-        Of this shape and type.
-    """
-    image = np.empty(shape, dtype=dtype)
-    flat, start = image.reshape(-1), 0
-    for run in runs:
-        flat[start : start + run.size] = run
-        start += run.size
-    return image
-
-
-def plain_runs(image: IntArray) -> Iterator[npt.NDArray[np.signedinteger[Any]]]:
-    """
-    Cut an image into runs of consecutive pixels, as `drawn_runs` does.
-
-    Parameters
-    ----------
-    image : ndarray, shape (ny, nx), integer
-        ADU.
-
-    Yields
-    ------
-    ndarray, shape (n,), int32 or int16
-        A copy; of unsigned 16 bits a narrow one where they fit.
-    """
-    flat, narrow = image.ravel(), np.iinfo(np.int16).max
-    for start in range(0, flat.size, _BLOCK):
-        run = flat[start : start + _BLOCK]
-        fits = run.dtype == np.uint16 and run.max() <= narrow
-        yield run.astype(np.int16 if fits else np.int32)
-
-
 def drawn_runs(
     image: IntArray,
     labels: npt.NDArray[np.signedinteger[Any]],
@@ -279,8 +226,8 @@ def drawn_runs(
     if len(tables.radius) == 0:
         yield from plain_runs(image)
         return
-    table = _Table(tables, mixture)
-    mean = _means(table.levels, tables, mixture) if assign == "expected" else None
+    table = NodeTable(tables, mixture)
+    mean = table.means() if assign == "expected" else None
     regions, nodes = labels.ravel(), node.ravel()
     generator = start_stream(seed, image_number, 0)
     word = further_word(seed, image_number)
@@ -319,7 +266,7 @@ def _draw_run(
     zero: BoolArray,
     nodes: npt.NDArray[np.unsignedinteger[Any]],
     bits: npt.NDArray[np.uint16],
-    table: _Table,
+    table: NodeTable,
 ) -> None:
     """
     Draw the zeros of a run, except for what becomes of the lowest cell.
@@ -332,7 +279,7 @@ def _draw_run(
         Those to be drawn, which are zero.
     nodes, bits : ndarray, shape (n,)
         Node and random bits of each pixel.
-    table : _Table
+    table : NodeTable
         Values.
     """
     if np.count_nonzero(zero) < _FEW * run.size:
@@ -343,71 +290,6 @@ def _draw_run(
         values = table.values(nodes, bits)
         values *= zero.view(np.int8)
         run += values
-
-
-class _Table:
-    """
-    Values by node and random bits.
-
-    Parameters
-    ----------
-    tables : QuantileTables
-        Quantiles.
-    mixture : NodeMixture
-        Rows and weights of the nodes.
-    """
-
-    def __init__(self, tables: QuantileTables, mixture: NodeMixture) -> None:
-        self.tables, self.mixture = tables, mixture
-        levels = _levels(tables.coarse, tables.threshold, mixture)
-        if levels.min() >= np.iinfo(np.int8).min:
-            # all the more of it stays in the cache
-            levels = levels.astype(np.int8)
-        self.levels = levels
-        self.n_cells = levels.shape[1]
-
-    @property
-    def first_cell(self) -> np.uint16:
-        """Bits below this one belong to the lowest cell, which `tail_values` magnifies."""
-        return np.uint16(65536 // self.n_cells)
-
-    def values(
-        self,
-        node: npt.NDArray[np.unsignedinteger[Any]],
-        bits: npt.NDArray[np.uint16],
-    ) -> npt.NDArray[np.signedinteger[Any]]:
-        """Look values up, shape (n,), ADU; never positive."""
-        log2_cells = self.n_cells.bit_length() - 1
-        place = node.astype(np.uint32)
-        place <<= np.uint32(log2_cells)
-        place |= bits >> np.uint16(16 - log2_cells)
-        return self.levels.ravel().take(place)
-
-    def tail_values(
-        self,
-        node: npt.NDArray[np.unsignedinteger[Any]],
-        depth: npt.NDArray[np.float64],
-    ) -> npt.NDArray[np.int16]:
-        """
-        Draw from the magnified lowest cell.
-
-        Parameters
-        ----------
-        node : ndarray, shape (n,), unsigned integer
-            Nodes of the pixels.
-        depth : ndarray, shape (n,), float64
-            Place of each pixel in the lowest cell, 0 <= depth < 1.
-
-        Returns
-        -------
-        ndarray, shape (n,), int16
-            Never positive, ADU.
-        """
-        n_cells = self.tables.tail.shape[1]
-        cell = np.minimum((depth * n_cells).astype(np.intp), n_cells - 1)
-        rows = self.mixture.rows[node]
-        x = self.tables.tail[rows, cell[:, None]] * self.mixture.weights[node]
-        return _rounded(x.sum(axis=1).astype(np.float32), self.tables.threshold)
 
 
 def _check(tables: QuantileTables, seed: int, assign: str, rounding: str) -> None:
@@ -438,70 +320,3 @@ def _check(tables: QuantileTables, seed: int, assign: str, rounding: str) -> Non
         raise ValueError(f"{n_cells} cells of a table are no power of two up to 65536")
     if not 0 <= seed < 2**64:
         raise ValueError(f"the seed must be at least 0 and below 2**64, not {seed}")
-
-
-def _levels(
-    quantiles: npt.NDArray[np.float32], threshold: float, mixture: NodeMixture
-) -> npt.NDArray[np.int16]:
-    """
-    Interpolate a whole table at the nodes and round as the camera would have.
-
-    Parameters
-    ----------
-    quantiles : ndarray, shape (n_rows, n), float32
-        One of the tables, ADU.
-    threshold : float
-        Of the tables, ADU.
-    mixture : NodeMixture
-        Rows and weights of the nodes.
-
-    Returns
-    -------
-    ndarray, shape (n_nodes, n), int16
-        Never positive, ADU; so narrow that all of it stays in the cache.
-    """
-    weights = mixture.weights.astype(np.float32)
-    x = quantiles[mixture.rows[:, 0]]
-    x *= weights[:, :1]
-    for k in range(1, weights.shape[1]):
-        term = quantiles[mixture.rows[:, k]]
-        term *= weights[:, k : k + 1]
-        x += term
-    return _rounded(x, threshold)
-
-
-def _means(
-    levels: npt.NDArray[np.signedinteger[Any]],
-    tables: QuantileTables,
-    mixture: NodeMixture,
-) -> npt.NDArray[np.float64]:
-    """
-    Average the values that would be drawn at each node.
-
-    Parameters
-    ----------
-    levels : ndarray, shape (n_nodes, n), integer
-        From `_levels` of the coarse table, ADU.
-    tables : QuantileTables
-        Quantiles.
-    mixture : NodeMixture
-        Rows and weights of the nodes.
-
-    Returns
-    -------
-    ndarray, shape (n_nodes,), float64
-        Never positive, ADU.
-    """
-    tail = _levels(tables.tail, tables.threshold, mixture)
-    total = levels[:, 1:].sum(axis=1, dtype=np.float64) + tail.mean(axis=1)
-    return np.asarray(total / levels.shape[1])
-
-
-def _rounded(x: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.int16]:
-    """Round as the camera would have, and see to it that nothing becomes positive."""
-    x += np.float32(1.0 - threshold)
-    np.floor(x, out=x)
-    # np.clip takes longer to begin with than for the few pixels of a tail
-    np.maximum(x, np.float32(_LOWEST), out=x)
-    np.minimum(x, np.float32(0.0), out=x)
-    return x.astype(np.int16)

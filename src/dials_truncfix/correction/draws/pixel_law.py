@@ -15,9 +15,10 @@ from dials_truncfix.correction.correlation.noise_correlation import (
     NoiseCorrelation,
     measure_correlation,
 )
-from dials_truncfix.correction.draws.draw import drawn_runs, joined
+from dials_truncfix.correction.draws.draw import drawn_runs
 from dials_truncfix.correction.draws.local_mean import local_rates
 from dials_truncfix.correction.draws.mixture import NodeMixture
+from dials_truncfix.correction.draws.pixel_runs import joined
 from dials_truncfix.correction.draws.quantiles import QuantileTables
 from dials_truncfix.correction.draws.rate_laws import rate_laws
 from dials_truncfix.correction.draws.region_law import law_of_zeros
