@@ -12,6 +12,7 @@ from typing import Any
 
 from dials.util import tabulate
 
+from dials_truncfix import compat
 from dials_truncfix.combine.models import Tolerances, check_models
 from dials_truncfix.combine.recordings import check_recordings
 from dials_truncfix.combine.shells import Shell, pooled_shells
@@ -107,7 +108,7 @@ def combine_files(
         if options.reflections is not None:
             combined.table.as_file(outputs[options.reflections].name)
         if options.experiments is not None:
-            text = replicates[0].experiments.as_json()
+            text = compat.experiments_as_json(replicates[0].experiments)
             outputs[options.experiments].write(text.encode())
     for path in outputs:
         what = "reflections" if path == options.reflections else "experiments"

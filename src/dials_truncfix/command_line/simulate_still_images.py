@@ -71,9 +71,10 @@ def write_still_images(params: Any) -> None:
             if unclipped:
                 name, position = names.unclipped(number), 0
             images.append((directory.absolute() / name, position))
-        known_experiments(
+        known = known_experiments(
             simulated.experiment, images, stills, intensities.space_group()
-        ).as_file(str(folder / KNOWN))
+        )
+        output.write_experiments(folder / KNOWN, known)
     for what, name in (
         ("the crystals reported", KNOWN),
         ("true parameters", TRUTH),
@@ -100,7 +101,7 @@ def write_still_images(params: Any) -> None:
         *(() if unclipped else output.import_arguments(simulated.experiment)),
     ]
     _log_command("Import them by", ["dials.import", *arguments])
-    known = [
+    orientations = [
         f"known_orientations={directory / KNOWN}",
         "require_known_orientation=True",
         # one still of electrons hardly tells the cell along the beam
@@ -109,7 +110,7 @@ def write_still_images(params: Any) -> None:
     ]
     _log_command(
         "Integrate them from the orientations reported by",
-        ["dials.stills_process", *arguments, *known, *weights],
+        ["dials.stills_process", *arguments, *orientations, *weights],
     )
 
 

@@ -28,6 +28,7 @@ from dials_truncfix.command_line.simulate_still_images import (
 from dials_truncfix.io.staging import staging_folder
 from dials_truncfix.parallel import task_map
 from dials_truncfix.simulate.build import sample_intensities
+from dials_truncfix.simulate.output import write_experiments
 from dials_truncfix.simulate.sphere import all_reflections
 from dials_truncfix.simulate.stills_output import (
     save_stills_truth,
@@ -113,7 +114,7 @@ def _write_tables(params: Any) -> None:
             )
             table = stills_reflections(mine, experiments)
             n_reflections += len(table)
-            experiments.as_file(str(folder / batch.names[EXPERIMENTS]))
+            write_experiments(folder / batch.names[EXPERIMENTS], experiments)
             table.as_file(str(folder / batch.names[REFLECTIONS]))
             truth = stills_truth(mine, description(params))
             save_stills_truth(folder / batch.names[TRUTH], truth)

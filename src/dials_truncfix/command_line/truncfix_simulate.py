@@ -68,6 +68,7 @@ import numpy as np
 import libtbx.phil
 from dials.util import Sorry, progress, show_mail_handle_errors
 from dials.util.options import ArgumentParser
+from dxtbx.model import ExperimentList
 
 from dials_truncfix.camera.ccd import CCD
 from dials_truncfix.camera.recording import Recording
@@ -156,7 +157,9 @@ def write_sweep(params: Any, sweep: SimulatedSweep | CountedSweep) -> None:
             unclipped=unclipped,
             high_tension_kv=params.beam.high_tension if simulated else 0,
         )
-        output.write_models(folder / "truth.expt", sweep.experiment)
+        output.write_experiments(
+            folder / "truth.expt", ExperimentList([sweep.experiment])
+        )
         if isinstance(sweep, SimulatedSweep):
             save_truth(folder / "truth.npz", _truth(params, sweep))
         else:

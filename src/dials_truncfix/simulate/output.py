@@ -226,9 +226,9 @@ def write_mask(path: Path, valid: npt.NDArray[np.bool_]) -> None:
     path.write_bytes(pickle.dumps((mask,), protocol=2))
 
 
-def write_models(path: Path, experiment: Experiment) -> None:
-    """Write the models as an ``.expt`` file."""
-    ExperimentList([experiment]).as_file(str(path))
+def write_experiments(path: Path, experiments: ExperimentList) -> None:
+    """Write an ``.expt`` file: the same work gives the same bytes."""
+    path.write_text(compat.experiments_as_json(experiments))
 
 
 def import_arguments(experiment: Experiment) -> list[str]:

@@ -18,7 +18,7 @@ def test_ten_annuli_of_equal_area():
     mask = np.ones(radius.shape, bool)
     annuli = equal_area_annuli(radius, mask, 10, 1000)
     assert annuli.n_rings == 10
-    assert annuli.labels.dtype == np.int16
+    assert annuli.labels.dtype == np.int8
     assert annuli.n_pixels.sum() == radius.size
     # pixels of exactly the same radius go to one annulus
     assert np.ptp(annuli.n_pixels) < 0.002 * radius.size

@@ -13,6 +13,7 @@ from dials.array_family import flex
 from dxtbx import flumpy
 from dxtbx.model import ExperimentList
 
+from dials_truncfix import compat
 from dials_truncfix.compare.files import Integrated
 from dials_truncfix.postrefine.cycles.block import full_equivalents
 from dials_truncfix.postrefine.cycles.outcome import Outcome
@@ -178,7 +179,7 @@ def write_part(part: Part) -> None:
             table = mine if table is None else _extended(table, mine)
         experiments.extend(refined_experiments(given, result))
     if part.experiments is not None:
-        experiments.as_file(str(part.experiments))
+        part.experiments.write_text(compat.experiments_as_json(experiments))
     if part.reflections is not None and table is not None:
         for number, experiment in enumerate(experiments):
             table.experiment_identifiers()[number] = experiment.identifier
