@@ -82,6 +82,16 @@ def test_gain_and_pedestal_of_images_that_were_not_truncated():
     assert estimate.mean_range[1] > 100
 
 
+def test_rows_that_fill_no_tile_do_not_matter():
+    # some Timepix detectors have 516 rows
+    image = _camera(BACKGROUND, np.random.default_rng(0))
+    profiles = [noise_profile(image[:n], MASK[:n], RADIUS[:n]) for n in (512, 516, 15)]
+    for whole, more in zip(vars(profiles[0]).values(), vars(profiles[1]).values()):
+        np.testing.assert_array_equal(whole, more)
+    assert len(profiles[0].mean) > 10
+    assert len(profiles[2].mean) == 0
+
+
 def test_bragg_spots_do_not_matter():
     rng = np.random.default_rng(1)
     image = _camera(_with_spots(BACKGROUND, rng), rng)

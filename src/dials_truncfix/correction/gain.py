@@ -167,7 +167,9 @@ def _nonpositive_fraction(image: IntArray, mask: BoolArray) -> Array:
     ndarray, shape (ny // 16, nx // 16), float64
         NaN where too few pixels are usable.
     """
-    rows = [slice(i, i + _BAND) for i in range(0, len(image), _BAND)]
+    # rows that fill no tile are none of a band
+    firsts = range(0, len(image) - _TILE + 1, _BAND)
+    rows = [slice(i, i + _BAND) for i in firsts]
     return np.concatenate([tile_means(image[r] <= 0, mask[r], _TILE) for r in rows])
 
 
