@@ -40,7 +40,12 @@ def grating_rows(n_seeds: int) -> list[list[str]]:
             error = [
                 np.mean(
                     pixel_size.measure(
-                        electrons, specimen, pitch, level, 1000 + seed, **how
+                        electrons,
+                        specimen,
+                        pitch,
+                        level,
+                        pixel_size.FIRST_SEED + seed,
+                        **how,
                     )[0]
                 )
                 for seed in range(n_seeds)

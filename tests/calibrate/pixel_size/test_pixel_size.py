@@ -132,6 +132,21 @@ def test_noise_is_no_crystal():
             assert result.along == pytest.approx(CATALASE[0] / 13.0, rel=5e-3)
 
 
+@pytest.mark.parametrize("level", [1.0, 40.0])
+def test_combinations_of_repeats_are_not_taken_for_them(level):
+    """An image in which few orders are strong, and repeats seem shorter than they are."""
+    rng = np.random.default_rng(2004)
+    own = axes(13.7, CATALASE[1] / CATALASE[0] * 1.002, rng.uniform(0, 90))
+    electrons = crystal_electrons((520, 560), own, level, seed=2004)
+    image = rng.poisson(electrons).astype(float)
+    try:
+        result = measure_pixel_size(image, Specimen("catalase", CATALASE))
+    except ValueError as error:
+        assert "start_peak" in str(error) or "expose longer" in str(error)
+    else:
+        assert result.along == pytest.approx(CATALASE[0] / 13.7, rel=5e-3)
+
+
 def test_repeats_of_gratings_and_grids():
     assert GRATING.repeats == pytest.approx((462.96, 462.96), abs=0.01)
     assert grid_bars(400).repeats == pytest.approx((63500.0, 63500.0))

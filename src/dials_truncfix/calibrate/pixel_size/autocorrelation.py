@@ -23,9 +23,11 @@ _SELF = 2.0
 #: the nearest ones.
 _STARTER, _CANDIDATES = 0.5, 6
 #: Height of peaks of a lattice over what is between them, in standard deviations.
-_LEAST_CONTRAST = 1.2
+_LEAST_CONTRAST = 1.3
 #: Places half a repeat away that are so high are peaks themselves.
 _PEAK_BETWEEN = 0.85
+#: Pixels are square within these: relative lengths, and right angles (rad).
+_LARGEST_RATIO, _LARGEST_SKEW = 0.06, np.radians(4.0)
 #: Length and direction of the second axis may differ from what is expected by these.
 _LENGTH_TOLERANCE, _ANGLE_TOLERANCE = 0.12, np.radians(12.0)
 #: A lattice point's peak is looked for within this part of the shorter axis.
@@ -156,7 +158,9 @@ def find_peaks(
     for first in firsts:
         try:
             second = _second_axis(peaks, heights, first, ratio)
-            found.append(_fit(correlation, np.array([first, second])))
+            fitted = _fit(correlation, np.array([first, second]))
+            _refuse_oblique(fitted.axes, ratio)
+            found.append(fitted)
         except ValueError as error:
             reason = error
     if not found:
@@ -225,11 +229,7 @@ def _fit(correlation: Array, axes: Array) -> Peaks:
     reach = 2.5 * longest
     while True:
         index, place = _peaks_of(correlation, axes, min(reach, furthest))
-        if len(index) < 4:
-            raise ValueError(
-                f"{len(index)} peaks of the autocorrelation lie on a lattice, and 4 are "
-                "needed: record a lower magnification, or a larger image"
-            )
+        _refuse_too_few(index)
         inverse = np.linalg.inv(index.T @ index)
         axes = inverse @ index.T @ place
         residual = place - index @ axes
@@ -238,6 +238,7 @@ def _fit(correlation: Array, axes: Array) -> Peaks:
         reach *= 1.5
     keep = _sound(residual)
     index, place = index[keep], place[keep]
+    _refuse_too_few(index)
     # far lags rest on fewer pixels
     root = np.sqrt(np.prod(1 - _REACH * np.abs(place) / middle, axis=1))[:, None]
     axes = np.linalg.lstsq(root * index, root * place, rcond=None)[0]
@@ -245,6 +246,28 @@ def _fit(correlation: Array, axes: Array) -> Peaks:
     contrast = (heights[0] - heights[1:].mean()) / spread
     between = float(heights[1:].max() / max(heights[0], 1e-12))
     return Peaks(axes, place, float(contrast * np.sqrt(len(place))), between)
+
+
+def _refuse_too_few(index: Array) -> None:
+    if len(index) < 4 or np.linalg.matrix_rank(index) < 2:
+        raise ValueError(
+            f"{len(index)} peaks of the autocorrelation lie on a lattice, and 4 that are not "
+            "in one line are needed: expose longer, or record a lower magnification or a "
+            "larger image"
+        )
+
+
+def _refuse_oblique(axes: Array, ratio: float) -> None:
+    """Refuse repeats that only look like those of the specimen: combinations of them."""
+    lengths = np.linalg.norm(axes, axis=1)
+    sine = abs(np.linalg.det(axes)) / np.prod(lengths)
+    off = abs(lengths[1] / lengths[0] / ratio - 1)
+    if off > _LARGEST_RATIO or sine < np.cos(_LARGEST_SKEW):
+        raise ValueError(
+            f"the lattice found has repeats of {lengths[0]:.1f} and {lengths[1]:.1f} pixels "
+            "that do not fit the specimen: expose longer, or give the first peak as "
+            "pixel_size.start_peak"
+        )
 
 
 def _heights(correlation: Array, axes: Array, index: Array) -> tuple[Array, float]:
