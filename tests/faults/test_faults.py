@@ -79,6 +79,7 @@ def killed_late(case):
         change -= 1
 
 
+@pytest.mark.slow
 def test_other_options_make_everything_anew(one):
     killed_late(one)
     assert one.run("resume=True", "seed=5").code == 0
@@ -89,6 +90,7 @@ def test_other_options_make_everything_anew(one):
     assert outputs(one.folder) == found != one.expected
 
 
+@pytest.mark.slow
 def test_other_input_makes_everything_anew(recordings, tmp_path):
     movie = tmp_path / "movie_000.tvips"
     shutil.copy(recordings[0], movie)
@@ -108,6 +110,7 @@ def test_other_input_makes_everything_anew(recordings, tmp_path):
     assert outputs(case.folder) == found != case.expected
 
 
+@pytest.mark.slow
 def test_without_resume_everything_is_made_anew(one):
     killed_late(one)
     assert one.run().code == 0
