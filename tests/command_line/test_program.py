@@ -6,7 +6,7 @@ import libtbx.phil
 from dials.util import Sorry
 from dials.util.options import ArgumentParser
 
-from dials_truncfix.command_line.program import parse_arguments
+from dials_truncfix.command_line.program import _check_values, parse_arguments
 
 SCOPE = libtbx.phil.parse(
     """
@@ -33,3 +33,24 @@ def test_other_choices_have_no_auto():
     assert parsed("fit.model=lognormal").fit.model == "lognormal"
     with pytest.raises(Sorry, match="shape cannot be Auto"):
         parsed("shape=auto")
+
+
+def test_values_after_a_parameter_given_twice_are_judged_by_their_own_definitions():
+    phil = libtbx.phil.parse(
+        """
+        dark = None
+          .type = path
+          .multiple = True
+        zeros = *auto truncated
+          .type = choice
+        level = None
+          .type = float
+        count = 1
+          .type = int
+        """
+    )
+    given = phil.fetch(sources=[libtbx.phil.parse("dark = a\ndark = b")])
+    _check_values(phil, given.extract())
+    with pytest.raises(Sorry, match="count cannot be None"):
+        wrong = given.fetch(sources=[libtbx.phil.parse("count = None")])
+        _check_values(phil, wrong.extract())

@@ -128,9 +128,10 @@ def _restore_auto(phil: Any, params: Any) -> None:
 
 def _check_values(phil: Any, params: Any) -> None:
     """Refuse the words None and Auto, and nan, where they mean nothing."""
-    for known, given in zip(
-        phil.all_definitions(), phil.format(params).all_definitions()
-    ):
+    definitions = {known.path: known for known in phil.all_definitions()}
+    # what may be given several times stands there as often as it was given
+    for given in phil.format(params).all_definitions():
+        known = definitions[given.path]
         default, value = known.object.extract(), given.object.extract()
         if known.object.type.phil_type == "path":
             meaningless = value is Auto
