@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dials.util import tabulate
+from dxtbx.model import ExperimentList
 
+from dials_truncfix import compat
 from dials_truncfix.compare.record import as_json
 from dials_truncfix.compare.tables import Table
 from dials_truncfix.io.staging import staged_files
@@ -18,7 +20,8 @@ logger = logging.getLogger("dials.truncfix.calibrate")
 
 
 class Output(NamedTuple):
-    """A file to write: its name, what it is, and its bytes, text, or what writes itself."""
+    """A file to write: its name, what it is, and its bytes, text, or experiments or
+    reflections."""
 
     path: str
     what: str
@@ -58,6 +61,8 @@ def write_files(outputs: Sequence[Output]) -> None:
                 path.write_bytes(output.content)
             elif isinstance(output.content, str):
                 path.write_text(output.content, encoding="utf-8")
+            elif isinstance(output.content, ExperimentList):
+                path.write_text(compat.experiments_as_json(output.content))
             else:
                 output.content.as_file(str(path))
     for output in outputs:
