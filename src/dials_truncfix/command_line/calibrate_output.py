@@ -20,8 +20,7 @@ logger = logging.getLogger("dials.truncfix.calibrate")
 
 
 class Output(NamedTuple):
-    """A file to write: its name, what it is, and its bytes, text, or experiments or
-    reflections."""
+    """A file to write: name, what it is, and bytes, text, experiments or reflections."""
 
     path: str
     what: str
