@@ -45,6 +45,7 @@ from dials_truncfix.calibrate.rings.standards import (
     custom_standard,
     named_standard,
 )
+from dials_truncfix.command_line.arguments import refuse_unread
 from dials_truncfix.command_line.calibrate_output import (
     Output,
     log_tables,
@@ -52,7 +53,6 @@ from dials_truncfix.command_line.calibrate_output import (
     results,
     write_files,
 )
-from dials_truncfix.command_line.program import refuse_unread
 from dials_truncfix.report.rings_page import rings_page
 
 logger = logging.getLogger("dials.truncfix.calibrate")

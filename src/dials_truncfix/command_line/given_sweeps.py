@@ -11,7 +11,7 @@ from dials.util import Sorry
 from dials.util.options import flatten_experiments
 from dxtbx.model.experiment_list import ExperimentList, ExperimentListFactory
 
-from dials_truncfix.command_line.program import refuse_unread, why_unread_images
+from dials_truncfix.command_line.arguments import refuse_unread, why_unread_images
 from dials_truncfix.sweep.sweeps import sweep_name
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from dials.util import Sorry, tabulate
 
 from dials_truncfix import compat
+from dials_truncfix.command_line.arguments import why_unread
 from dials_truncfix.command_line.given_sweeps import Given
 from dials_truncfix.command_line.mp_phil import workers
-from dials_truncfix.command_line.program import in_one_sentence, why_unread
+from dials_truncfix.command_line.program import in_one_sentence
 from dials_truncfix.io.atomic import atomic_write, check_writable
 from dials_truncfix.io.staging import output_folder
 from dials_truncfix.parallel import TaskMap, task_map

@@ -71,6 +71,7 @@ from typing import Any
 from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.command_line.arguments import parse_with_files
 from dials_truncfix.command_line.given_sweeps import Given, given_sweeps
 from dials_truncfix.command_line.many_sweeps import check_sweeps, correct_sweeps
 from dials_truncfix.command_line.mp_phil import workers
@@ -78,7 +79,6 @@ from dials_truncfix.command_line.program import (
     in_one_sentence,
     keep_files,
     keep_inputs,
-    parse_with_files,
     start,
 )
 from dials_truncfix.command_line.report_mode import Report, remake_reports

@@ -96,6 +96,7 @@ from typing import Any
 from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.command_line.arguments import parse_with_files
 from dials_truncfix.command_line.calibrate_disc import disc
 from dials_truncfix.command_line.calibrate_distortion import distortion
 from dials_truncfix.command_line.calibrate_dose import dose
@@ -106,12 +107,7 @@ from dials_truncfix.command_line.calibrate_pixel_size import pixel_size
 from dials_truncfix.command_line.calibrate_rings import rings
 from dials_truncfix.command_line.calibrate_spots import spots
 from dials_truncfix.command_line.calibrate_table import table
-from dials_truncfix.command_line.program import (
-    in_one_sentence,
-    keep_files,
-    parse_with_files,
-    start,
-)
+from dials_truncfix.command_line.program import in_one_sentence, keep_files, start
 
 _MODES = {
     "rings": rings,

@@ -46,12 +46,8 @@ from dials.util.options import ArgumentParser
 
 from dials_truncfix.combine.files import CombineOptions, combine_files
 from dials_truncfix.combine.models import Tolerances
-from dials_truncfix.command_line.program import (
-    in_one_sentence,
-    keep_files,
-    parse_with_files,
-    start,
-)
+from dials_truncfix.command_line.arguments import parse_with_files
+from dials_truncfix.command_line.program import in_one_sentence, keep_files, start
 from dials_truncfix.compare.files import EXPERIMENTS, REFLECTIONS
 
 phil_scope = libtbx.phil.parse(

@@ -50,12 +50,8 @@ import libtbx.phil
 from dials.util import Sorry, show_mail_handle_errors, tabulate
 from dials.util.options import ArgumentParser
 
-from dials_truncfix.command_line.program import (
-    in_one_sentence,
-    keep_files,
-    parse_with_files,
-    start,
-)
+from dials_truncfix.command_line.arguments import parse_with_files
+from dials_truncfix.command_line.program import in_one_sentence, keep_files, start
 from dials_truncfix.compare.comparison import CompareOptions, Side, compare
 from dials_truncfix.compare.files import (
     EXPERIMENTS,

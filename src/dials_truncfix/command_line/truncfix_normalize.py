@@ -36,12 +36,8 @@ from dials.util import Sorry, show_mail_handle_errors
 from dials.util.options import ArgumentParser
 from libtbx import Auto
 
-from dials_truncfix.command_line.program import (
-    in_one_sentence,
-    keep_files,
-    parse_with_files,
-    start,
-)
+from dials_truncfix.command_line.arguments import parse_with_files
+from dials_truncfix.command_line.program import in_one_sentence, keep_files, start
 from dials_truncfix.io.calibration import (
     Calibration,
     CalibrationFiles,

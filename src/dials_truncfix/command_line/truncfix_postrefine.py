@@ -55,6 +55,7 @@ from typing import Any
 from dials.util import show_mail_handle_errors, tabulate
 from dials.util.options import ArgumentParser
 
+from dials_truncfix.command_line.arguments import parse_with_files
 from dials_truncfix.command_line.mp_phil import workers
 from dials_truncfix.command_line.postrefine_indexing import settle_indexing
 from dials_truncfix.command_line.postrefine_options import (
@@ -68,7 +69,6 @@ from dials_truncfix.command_line.postrefine_phil import phil_scope
 from dials_truncfix.command_line.program import (
     in_one_sentence,
     keep_files,
-    parse_with_files,
     plain_values,
     start,
 )

@@ -72,10 +72,10 @@ from dxtbx.model import ExperimentList
 
 from dials_truncfix.camera.ccd import CCD
 from dials_truncfix.camera.recording import Recording
+from dials_truncfix.command_line.arguments import parse_arguments
 from dials_truncfix.command_line.program import (
     in_one_sentence,
     keep_inputs,
-    parse_arguments,
     single_imageset,
     start,
 )

@@ -6,7 +6,7 @@ import libtbx.phil
 from dials.util import Sorry
 from dials.util.options import ArgumentParser
 
-from dials_truncfix.command_line.program import _check_values, parse_arguments
+from dials_truncfix.command_line.arguments import _check_values, parse_arguments
 
 SCOPE = libtbx.phil.parse(
     """
