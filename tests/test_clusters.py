@@ -20,7 +20,8 @@ from dials_truncfix.command_line import (
     truncfix_postrefine,
     truncfix_simulate,
 )
-from dials_truncfix.parallel import Workers, task_map
+from dials_truncfix.executors import Workers
+from dials_truncfix.parallel import task_map
 from recordings import imported, record, true_frames
 
 OPTIONS = ["annuli.count=4", "output.html=None"]
@@ -153,7 +154,7 @@ def test_dask_workers_with_several_threads_are_refused():
 
 def test_a_scheduler_that_is_not_there_is_refused(recording, tmp_path, monkeypatch):
     pytest.importorskip("distributed", reason="dask.distributed is not installed")
-    monkeypatch.setattr("dials_truncfix.parallel._PATIENCE", 1)
+    monkeypatch.setattr("dials_truncfix.executors._PATIENCE", 1)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Sorry, match="no dask scheduler at tcp://127.0.0.1:9"):
         truncfix.run(

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from dials_truncfix.parallel import Workers, available_processes, task_map
+from dials_truncfix.executors import Workers, available_processes
+from dials_truncfix.parallel import task_map
 
 
 def _square(task):

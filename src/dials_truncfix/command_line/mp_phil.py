@@ -6,7 +6,7 @@ from typing import Any
 
 import libtbx.phil
 
-from dials_truncfix.parallel import Workers, available_processes
+from dials_truncfix.executors import Workers, available_processes
 
 phil_scope = libtbx.phil.parse(
     """

@@ -21,7 +21,7 @@ from dials_truncfix.command_line.simulate_camera import (
     image_format,
     is_gatan,
 )
-from dials_truncfix.parallel import Workers
+from dials_truncfix.executors import Workers
 from dials_truncfix.simulate import output
 from dials_truncfix.simulate.frame_output import FrameNames, write_stack_files
 

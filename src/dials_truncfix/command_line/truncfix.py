@@ -88,8 +88,9 @@ from dials_truncfix.command_line.truncfix_options import (
 )
 from dials_truncfix.command_line.truncfix_phil import phil_scope
 from dials_truncfix.command_line.verify_mode import verify
+from dials_truncfix.executors import Workers
 from dials_truncfix.io.output_locks import locked_outputs
-from dials_truncfix.parallel import TaskMap, Workers
+from dials_truncfix.parallel import TaskMap
 from dials_truncfix.report.plotly_js import missing_packages
 from dials_truncfix.report.sweep_results import read_record
 from dials_truncfix.report.truncfix_page import truncfix_page

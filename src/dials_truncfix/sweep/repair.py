@@ -11,11 +11,12 @@ from typing import Any
 
 from dials_truncfix import compat
 from dials_truncfix.correction.verdict.kinds import VerdictClass
+from dials_truncfix.executors import Workers
 from dials_truncfix.io.atomic import check_writable
 from dials_truncfix.io.output_locks import locked_outputs
 from dials_truncfix.io.staging import output_folder, remove_abandoned
 from dials_truncfix.io.work_folder import move_out, work_folder
-from dials_truncfix.parallel import TaskMap, Workers, task_map
+from dials_truncfix.parallel import TaskMap, task_map
 from dials_truncfix.sweep import summary
 from dials_truncfix.sweep.camera import settle_camera
 from dials_truncfix.sweep.check import settle_verdict
