@@ -243,7 +243,8 @@ def _open_folder(files: ExitStack, replicate: Replicate, resume: bool) -> Path:
     files.enter_context(output_folder(directory))
     for path in remove_abandoned(directory):
         logger.info("Removed what a run that was killed had left: %s", path)
-    path = work_path(replicate.output)
+    # workers of a cluster are at work in folders of their own
+    path = work_path(replicate.output).absolute()
     return files.enter_context(work_folder(path, outlives_interrupts=resume))
 
 
