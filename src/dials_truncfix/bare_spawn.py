@@ -32,10 +32,10 @@ class _BareProcess(SpawnProcess):
     def _Popen(process_obj: Any) -> Any:
         # here the parent tells what the new process has to import
         with _without_main():
-            return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+            return SpawnProcess._Popen(process_obj)
 
 
 class BareSpawnContext(SpawnContext):
     """As ``multiprocessing.get_context("spawn")``, without the main module."""
 
-    Process = _BareProcess  # type: ignore[assignment]
+    Process = _BareProcess

@@ -92,7 +92,7 @@ class _LocalProcesses:
 
     def __init__(self, nproc: int) -> None:
         self.size = nproc
-        self.executor = self._start()
+        self.executor: Executor = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
         # spawn: a fork would copy the locks of whatever threads are running

@@ -55,7 +55,7 @@ def Truncfix(DriverType: str | None = None) -> Any:
 
     driver = DriverFactory.Driver(DriverType)
 
-    class TruncfixWrapper(driver.__class__):  # type: ignore[misc, name-defined]
+    class TruncfixWrapper(driver.__class__):  # type: ignore[name-defined]
         def __init__(self) -> None:
             driver.__class__.__init__(self)
             self.set_executable("dials.truncfix")

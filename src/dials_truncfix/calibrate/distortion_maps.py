@@ -44,7 +44,7 @@ class DistortionMaps:
 
 
 def pixel_positions(
-    shape: tuple[int, int], known: DistortionMaps | None = None
+    shape: tuple[int, ...], known: DistortionMaps | None = None
 ) -> tuple[Array, Array]:
     """Positions of the centres of pixels without the distortion known so far.
 
@@ -66,7 +66,7 @@ def pixel_positions(
 
 
 def linear_maps(
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     centre: tuple[float, float],
     undo: Array,
     known: DistortionMaps | None = None,

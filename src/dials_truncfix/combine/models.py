@@ -159,7 +159,7 @@ def crystal_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[float, float
     cell : float
         Largest difference between the lengths of their direct axes, percent.
     """
-    direct_a, direct_b = np.linalg.inv(a), np.linalg.inv(b)
+    direct_a, direct_b = (np.linalg.inv(np.asarray(x, float)) for x in (a, b))
     # the orthogonal factor of the polar decomposition is the nearest rotation
     u, _, v = np.linalg.svd(direct_a.T @ np.asarray(b).T)
     turn = u @ v

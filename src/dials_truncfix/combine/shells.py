@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from dials_truncfix.combine.pooling import FloatArray, Pooled, missing_information
 from dials_truncfix.compare.shells import shell_limits, shell_of
@@ -79,7 +80,7 @@ def pooled_shells(
 
 def _shell(
     pooled: Pooled,
-    mine: np.ndarray,
+    mine: npt.NDArray[np.bool_],
     d_max: float,
     d_min: float,
     n_replicates: int,

@@ -110,7 +110,8 @@ def combine_tables(
     )
     pooled = {
         kind: pool(
-            *(_estimates(tables, groups, kind, part) for part in ("value", "variance")),
+            _estimates(tables, groups, kind, "value"),
+            _estimates(tables, groups, kind, "variance"),
             rule,
             min_replicates,
         )
@@ -171,7 +172,7 @@ def _has(table: flex.reflection_table, kind: str) -> flex.bool:
 
 
 def _reindexed(table: flex.reflection_table, changes: Sequence[IntArray]) -> IntArray:
-    indices = flumpy.to_numpy(table["miller_index"].as_vec3_double())
+    indices: FloatArray = flumpy.to_numpy(table["miller_index"].as_vec3_double())
     lattice = flumpy.to_numpy(table["id"])
     result = np.rint(indices).astype(np.int64)
     for number, change in enumerate(changes):

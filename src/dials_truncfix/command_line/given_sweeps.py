@@ -80,14 +80,15 @@ def _refuse_given_twice(given: Sequence[Any]) -> None:
 
 def _read_apart(file: str) -> tuple[Any, dict[str, str]]:
     """Read the sweeps of a file one by one; of those that fail keep the models."""
-    found, problems = ExperimentList(), {}
+    found = ExperimentList()
+    problems: dict[str, str] = {}
     try:
         unopened = ExperimentList.from_file(file, check_format=False)
         imagesets = unopened.imagesets()
     except Exception:
         # whatever dxtbx makes of a file that holds no experiments
         return found, problems
-    positions = {}
+    positions: dict[int, int] = {}
     for imageset in filter(None, imagesets):
         places = [int(i) for i in unopened.indices(imageset)]
         sweep = ExperimentList([unopened[i] for i in places])

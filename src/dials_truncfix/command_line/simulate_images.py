@@ -11,9 +11,8 @@ import numpy as np
 
 from dials_truncfix.camera.ccd import CCD
 from dials_truncfix.camera.counting import CountingCamera
-from dials_truncfix.camera.direct_linear import DirectLinear
 from dials_truncfix.camera.f416 import F416
-from dials_truncfix.camera.recording import Recording
+from dials_truncfix.camera.recording import Camera, Recording
 from dials_truncfix.command_line.mp_phil import workers
 from dials_truncfix.command_line.simulate_camera import (
     frame_storage,
@@ -142,6 +141,7 @@ def write_all(
                 )
             yield recording.clipped
 
+    assert files.frames is not None
     write_stack_files(
         folder,
         files.frames,
@@ -168,6 +168,6 @@ def zeros_in(recording: Recording) -> float:
     return float(np.mean(recording.clipped == 0))
 
 
-def noise_of_image(camera: F416 | CCD | CountingCamera | DirectLinear) -> float:
+def noise_of_image(camera: Camera) -> float:
     """Tell the standard deviation of an image without electrons, ADU."""
     return float(camera.read_noise * np.sqrt(camera.frames_per_image))

@@ -10,10 +10,11 @@ import numpy as np
 
 import libtbx.phil
 
+from dials_truncfix.camera.ccd import CCD
+from dials_truncfix.camera.f416 import F416
 from dials_truncfix.command_line.program import plain_values
 from dials_truncfix.command_line.simulate_camera import (
     AnyCamera,
-    is_gatan,
     lengths,
     make_camera,
     shown_size,
@@ -153,13 +154,14 @@ def counted_sweep(params: Any, imageset: Any) -> CountedSweep:
     ValueError
         If the images cannot be used.
     """
-    if is_gatan(params):
+    camera = make_camera(params)
+    if not isinstance(camera, (F416, CCD)):
         raise ValueError(
             "source=images passes counts to a camera that integrates them: f416 or ccd"
         )
     return CountedSweep(
         imageset=imageset,
-        camera=make_camera(params),
+        camera=camera,
         background=Background(
             inner=0.0,
             outer=params.images.radial,

@@ -256,7 +256,7 @@ def compare_files(params: Any, inputs: Inputs) -> Compared:
         for integrated in (before, after)
     ]
     truth = _truth(inputs.truth, params.truth.label, sides)
-    comparison = compare(*sides, options, truth)
+    comparison = compare(sides[0], sides[1], options, truth)
     return Compared(before, after, inputs.truth, params.intensity, options, comparison)
 
 

@@ -38,7 +38,7 @@ import libtbx.phil
 from dials.util import Sorry, show_mail_handle_errors
 from dxtbx.model.experiment_list import ExperimentList
 
-from dials_truncfix.command_line import truncfix
+from dials_truncfix.command_line import truncfix, truncfix_phil
 from dials_truncfix.xia2_step import FEWEST_IMAGES, xia2_arguments
 
 logger = logging.getLogger("dials.truncfix.xia2")
@@ -133,7 +133,7 @@ def correction_parameters(arguments: Sequence[str]) -> Any:
 
 
 def _default_format() -> str:
-    return str(truncfix.phil_scope.extract().output.format)
+    return str(truncfix_phil.phil_scope.extract().output.format)
 
 
 def import_images(images: Sequence[str], geometry: Sequence[str]) -> None:

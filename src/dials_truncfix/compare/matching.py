@@ -168,7 +168,7 @@ def match_truth(
     row, distance = nearest_passage(
         found.miller_index @ reindexing.T,
         found.z,
-        reflections.miller_index,
+        reflections.miller_index.astype(np.int64),
         reflections.z,
     )
     matched = (row >= 0) & (distance <= max_z_difference) & ~truth.shadowed[row]

@@ -40,12 +40,13 @@ class Groups:
     group: IntArray
     d: FloatArray
 
-    def sums(self, quantity: FloatArray) -> FloatArray:
+    def sums(self, quantity: FloatArray | npt.NDArray[np.bool_]) -> FloatArray:
         """Sum a quantity of the observations over equivalents, shape (n_unique,)."""
         kept = self.group >= 0
-        return np.bincount(
+        total = np.bincount(
             self.group[kept], quantity[kept], minlength=len(self.miller_index)
         )
+        return total.astype(float)
 
 
 @dataclass(frozen=True)

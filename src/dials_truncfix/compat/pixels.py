@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dxtbx import flumpy
 from dxtbx.ext import uncompress
@@ -65,7 +66,7 @@ def safe_trusted_range(lowest: int, highest: int) -> tuple[float, float]:
     return lowest - 0.5, highest + 0.5
 
 
-def to_flex(pixels: np.ndarray) -> Any:
+def to_flex(pixels: npt.NDArray[Any]) -> Any:
     """Hand an image to dxtbx in a type that every release accepts.
 
     Parameters

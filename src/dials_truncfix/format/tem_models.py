@@ -42,7 +42,7 @@ def plain_failures() -> Iterator[None]:
         raise Sorry(printable(str(error))) from None
 
 
-def integer_trusted_range(dtype: np.dtype) -> tuple[float, float]:
+def integer_trusted_range(dtype: np.dtype[Any]) -> tuple[float, float]:
     """Trusted range of pixels as a camera stores them.
 
     Everything but the highest value, at which the camera saturates, is
@@ -69,7 +69,7 @@ def make_flat_detector(
     image_size: tuple[int, int],
     pixel_size_mm: tuple[float, float],
     distance_mm: float,
-    dtype: np.dtype,
+    dtype: np.dtype[Any],
 ) -> Any:
     """Make a detector that the beam meets upright, in the middle.
 

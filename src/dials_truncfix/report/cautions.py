@@ -265,7 +265,7 @@ def _choices(record: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def _annuli(which: Array, rings: RingSeries, start: bool = False) -> str:
+def _annuli(which: npt.NDArray[np.intp], rings: RingSeries, start: bool = False) -> str:
     """Name annuli, with the resolution of one."""
     if len(which) == 1:
         k = int(which[0])

@@ -115,7 +115,8 @@ def merged_figures(comparison: Comparison) -> list[Figure]:
         ]
 
     def overall(value: Callable[[MergedShell], float], form: str) -> str:
-        return both(*(value(shells[-1]) for shells in sides.values()), form) + "."
+        before, after = (value(shells[-1]) for shells in sides.values())
+        return both(before, after, form) + "."
 
     cc_curves = curves(lambda m: m.cc_half)
     cc_title, cc_words, cc_caption = (

@@ -60,8 +60,8 @@ def _between(results: PostrefineResults) -> Array:
             both = np.isfinite(values[j]) & np.isfinite(values[k])
             a, b = values[j][both], values[k][both]
             if len(a) >= 10 and np.ptp(a) > 0 and np.ptp(b) > 0:
-                ranks = [np.argsort(np.argsort(x)) for x in (a, b)]
-                result[j, k] = result[k, j] = np.corrcoef(*ranks)[0, 1]
+                ranks = np.array([np.argsort(np.argsort(x)) for x in (a, b)])
+                result[j, k] = result[k, j] = np.corrcoef(ranks)[0, 1]
     return result
 
 

@@ -73,10 +73,11 @@ def _axis(chain: Chain) -> dict[str, object]:
 
 
 def _products(chain: Chain) -> Figure:
-    known = [member for member in chain.members if product(member) is not None]
-    values = np.array([product(member) for member in known], float)
+    products = [(member, product(member)) for member in chain.members]
+    known = [member for member, value in products if value is not None]
+    values = np.array([value for _, value in products if value is not None])
     errors = np.array(
-        [m.pixel_size_error_nm * m.row.magnification for m in known], float
+        [(m.pixel_size_error_nm or 0.0) * m.row.magnification for m in known]
     )
     return Figure(
         {

@@ -187,7 +187,7 @@ def _histogram(results: PostrefineResults, name: str, caption: str) -> Figure:
     )
     words = words.replace("-", "−")
     if len(far):
-        words += f" Far from the others (triangles): {_named(names, far)}."
+        words += f" Far from the others (triangles): {_named(names, far.tolist())}."
     axis: dict[str, Any] = {
         "title": {"text": quantity.title},
         "range": [edges[0], edges[-1]],

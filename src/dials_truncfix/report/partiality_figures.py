@@ -177,7 +177,7 @@ def _negatives(profile: Mapping[str, Any]) -> Figure:
     count, expected = (
         numbers(profile[name])[drawn] for name in ("n_negative", "expected_negative")
     )
-    total = n[drawn]
+    total: Array = n[drawn]
     share = count / total
     sd = np.sqrt(np.maximum(share * (1 - share), 1.0 / total) / total)
     points = _observed(middle, 100 * share, 100 * sd, total)

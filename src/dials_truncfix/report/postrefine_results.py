@@ -88,8 +88,9 @@ class PostrefineResults:
 
     def of_accepted(self, name: str) -> Array:
         """Take the known values of accepted lattices."""
-        values = self.values[name][self.accepted]
-        return values[np.isfinite(values)]
+        values: Array = self.values[name][self.accepted]
+        known: Array = values[np.isfinite(values)]
+        return known
 
     def outliers(self) -> list[Outlier]:
         """List accepted lattices far from the others, the farthest first."""

@@ -41,7 +41,8 @@ def _predicted(region: Mapping[str, Any]) -> float:
     sd_log = region["sd_log"]
     if region["n_predicted"] is None or sd_log is None or sd_log > _LARGEST_SD_LOG:
         return float("nan")
-    return min(100.0 * region["n_predicted"] / max(region["n_pixels"], 1), 100.0)
+    percent = 100.0 * float(region["n_predicted"]) / max(region["n_pixels"], 1)
+    return float(np.minimum(percent, 100.0))
 
 
 def _zeros(regions: Sequence[Mapping[str, Any]]) -> Figure:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from cctbx import crystal, miller
 from dxtbx.model import Experiment
@@ -64,7 +65,7 @@ class Sample:
 
     unit_cell: tuple[float, ...] | None = None
     space_group: str | None = None
-    orientation: np.ndarray | None = None
+    orientation: npt.NDArray[np.float64] | None = None
     mosaicity: float = 0.04
     structure_factors: Path | None = None
     label: str | None = None

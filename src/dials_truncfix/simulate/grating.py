@@ -146,7 +146,7 @@ def _in_repeats(shape: tuple[int, int], axes: npt.ArrayLike) -> FloatArray:
     """Positions of pixels over the repeats, shape (slow, fast, 2)."""
     slow, fast = np.indices(shape, dtype=float)
     place = np.stack([fast + 0.5, slow + 0.5], axis=-1)
-    return np.asarray(place @ np.linalg.inv(axes))
+    return np.asarray(place @ np.linalg.inv(np.asarray(axes, float)))
 
 
 def _uneven(shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial import transform
 
 from cctbx import sgtbx, uctbx
@@ -13,6 +14,8 @@ from dxtbx.model import Crystal, DetectorFactory, Experiment, GoniometerFactory
 
 from dials_truncfix import compat
 from dials_truncfix.camera.recording import Camera
+
+FloatArray = npt.NDArray[np.float64]
 
 #: Proteinase K, the protein of the first recordings that were repaired.
 DEFAULT_UNIT_CELL = (67.3, 67.3, 101.0, 90.0, 90.0, 90.0)
@@ -91,7 +94,7 @@ class Rotation:
             )
 
 
-def random_orientation(seed: int) -> np.ndarray:
+def random_orientation(seed: int) -> FloatArray:
     """Draw a rotation matrix, all orientations equally likely.
 
     Parameters
@@ -104,11 +107,12 @@ def random_orientation(seed: int) -> np.ndarray:
     ndarray, shape (3, 3)
         U of the crystal at rotation angle 0.
     """
-    return transform.Rotation.random(random_state=seed).as_matrix()
+    matrix: FloatArray = transform.Rotation.random(random_state=seed).as_matrix()
+    return matrix
 
 
 def make_crystal(
-    unit_cell: Sequence[float], space_group: str, orientation: np.ndarray
+    unit_cell: Sequence[float], space_group: str, orientation: FloatArray
 ) -> Crystal:
     """Orient a crystal.
 

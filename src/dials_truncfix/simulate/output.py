@@ -178,6 +178,7 @@ def write_unclipped(
         seed=seed,
         version=__version__,
     )
+    assert recording.unclipped is not None, "the recording was not asked for"
     cbf.write(path, recording.unclipped, format_cbf_lines(header))
 
 

@@ -291,7 +291,8 @@ def _strained(
     rng = np.random.default_rng([seed, number, 1])
     amounts = model.axis_error * rng.standard_normal((1, sphere.freedom.n_strains))
     setting = reciprocal[None]
-    return strained(setting, sphere.freedom.strains(setting), amounts)[0]
+    (changed,) = strained(setting, sphere.freedom.strains(setting), amounts)
+    return np.asarray(changed)
 
 
 def _excitation(

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 import iotbx.pdb
 from cctbx import crystal, miller
 from cctbx.array_family import flex
 from iotbx.reflection_file_reader import any_reflection_file
+
+FloatArray = npt.NDArray[np.float64]
 
 #: mmCIF files hold coordinates or reflections: their contents tell.
 _CIF_SUFFIXES = (".cif", ".mmcif")
@@ -227,7 +230,7 @@ def _with_solvent(f_calc: miller.array, structure: Any, scale: float) -> miller.
     return f_calc.customized_copy(data=f_calc.data() + smear * f_mask.data())
 
 
-def look_up(intensities: miller.array, indices: flex.miller_index) -> np.ndarray:
+def look_up(intensities: miller.array, indices: flex.miller_index) -> FloatArray:
     """F² of any reflections by symmetry.
 
     Parameters
@@ -254,7 +257,7 @@ def look_up(intensities: miller.array, indices: flex.miller_index) -> np.ndarray
 
 def known_intensities(
     intensities: miller.array, indices: flex.miller_index
-) -> np.ndarray:
+) -> FloatArray:
     """F² of any reflections by symmetry; NaN for what the array does not hold.
 
     Parameters

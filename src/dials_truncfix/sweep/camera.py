@@ -85,18 +85,19 @@ def settle_camera(
         return replace(options, family=CAMERA), None
     if not (needed or competes):
         return options, None
+    fit: CameraFit | None = None
     try:
         fit = _fit(work, tasks)
         problem = fit.reason
     except ValueError as error:
-        fit, problem = None, str(error)
+        problem = str(error)
     if needed and problem:
         asked = "fit.model=camera" if options.family == CAMERA else "assign=local"
         raise ValueError(
             f"{work.source.name}: the images do not determine the camera that {asked} "
             f"needs: {problem}. Give the camera (fit.camera), or leave {asked} out"
         )
-    if problem:
+    if fit is None or problem:
         logger.info("fit.model=auto does without a camera: %s.", problem)
         return options, None
     log_camera(fit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,8 @@ from dials_truncfix.correction.regions.regions import Regions
 from dials_truncfix.sweep.source import Frame
 from dials_truncfix.sweep.work import SweepWork
 
-IntArray = npt.NDArray[np.int32]
+IntArray = npt.NDArray[np.integer[Any]]
+SignedArray = npt.NDArray[np.signedinteger[Any]]
 
 
 def corrected_pixels(
@@ -113,7 +115,7 @@ def drawn_runs(
     law: PixelLaw | None,
     assign: str | None = None,
     seed: int | None = None,
-) -> Iterator[IntArray]:
+) -> Iterator[SignedArray]:
     """Draw the zeros of one image from their laws, in runs of consecutive pixels.
 
     Parameters

@@ -22,13 +22,13 @@ from dials_truncfix.io.corrected_header import (
     make_header,
 )
 from dials_truncfix.io.nexus_data import open_data_file
-from dials_truncfix.sweep.correct import IntArray
+from dials_truncfix.sweep.correct import IntArray, SignedArray
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.source import Frame, SweepSource
 
 #: Writes one image: its position in the sweep, the recorded image, corrected pixels in
 #: runs.
-WriteImage = Callable[[int, Frame, Iterable[IntArray]], None]
+WriteImage = Callable[[int, Frame, Iterable[SignedArray]], None]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def open_output(
     paths = iter(destination.paths)
     write_file = {"cbf": _write_cbf, "smv": _write_smv}[destination.image_format]
 
-    def write_image(index: int, frame: Frame, runs: Iterable[IntArray]) -> None:
+    def write_image(index: int, frame: Frame, runs: Iterable[SignedArray]) -> None:
         header = image_header(source, index, destination.panel, destination.seed)
         marked = marked_runs(frame, runs, destination.panel)
         write_file(Path(next(paths)), marked, source.shape, header)
@@ -138,8 +138,8 @@ def marked_pixels(frame: Frame, pixels: IntArray, panel: PanelValues) -> IntArra
 
 
 def marked_runs(
-    frame: Frame, runs: Iterable[IntArray], panel: PanelValues
-) -> Iterator[IntArray]:
+    frame: Frame, runs: Iterable[SignedArray], panel: PanelValues
+) -> Iterator[SignedArray]:
     """Do what `marked_pixels` does to an image in runs of consecutive pixels."""
     if frame.valid.all():
         yield from runs
@@ -157,7 +157,7 @@ def marked_runs(
 
 def _write_cbf(
     path: Path,
-    runs: Iterable[IntArray],
+    runs: Iterable[SignedArray],
     shape: tuple[int, int],
     header: CorrectedHeader,
 ) -> None:
@@ -166,7 +166,7 @@ def _write_cbf(
 
 def _write_smv(
     path: Path,
-    runs: Iterable[IntArray],
+    runs: Iterable[SignedArray],
     shape: tuple[int, int],
     header: CorrectedHeader,
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,7 @@ def make_recipe(
                 image.regions.shadow if image else None,
             )
             for number, path, place, image in zip(
-                source.numbers, paths, places, images or [None] * len(source)
+                source.numbers, paths, places, images or repeat(None)
             )
         ),
         models=_models(source),

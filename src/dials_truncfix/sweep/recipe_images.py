@@ -22,7 +22,7 @@ from dials_truncfix import compat
 from dials_truncfix.correction.regions.beam_stop import tile_shape
 from dials_truncfix.io.run_lengths import expand
 from dials_truncfix.io.source_files import ReadingRights, find_source, printable
-from dials_truncfix.sweep.correct import corrected_pixels
+from dials_truncfix.sweep.correct import IntArray, corrected_pixels
 from dials_truncfix.sweep.experiments import write_panel_values
 from dials_truncfix.sweep.image_output import marked_pixels
 from dials_truncfix.sweep.recipe import ImageRecipe, Recipe, refuse_unfit_class
@@ -229,7 +229,7 @@ class RecipeImages:
                 f"only {min(self._index)} to {max(self._index)}"
             ) from None
 
-    def pixels(self, index: int) -> npt.NDArray[np.int32]:
+    def pixels(self, index: int) -> IntArray:
         """
         Make one image.
 
@@ -275,9 +275,10 @@ def _shadow(image: ImageRecipe, frame: Frame) -> npt.NDArray[np.bool_] | None:
     """Tiles of an image that the beam stop shadows."""
     if image.shadow is None:
         return None
-    return expand(image.shadow, tile_shape(frame.pixels.shape)) != 0
+    shadow = expand(image.shadow, tile_shape(frame.pixels.shape))
+    return np.asarray(shadow != 0)
 
 
-def checksum(pixels: npt.NDArray[np.int32]) -> int:
+def checksum(pixels: IntArray) -> int:
     """Return the CRC-32 of an image, the same on every machine."""
-    return zlib.crc32(np.ascontiguousarray(pixels, dtype="<i4"))
+    return zlib.crc32(np.ascontiguousarray(pixels, dtype="<i4").data)

@@ -99,7 +99,7 @@ def camera_record(
     if options.camera is None or options.family != CAMERA:
         return None
     model = options.camera.model
-    record = {
+    record: dict[str, Any] = {
         "gain": model.gain,
         "pulse_variance": model.pulse_variance,
         "read_noise": model.read_noise,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import fields
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,9 @@ def lay_out(
         ``pedestal`` and ``offset``.
     """
     divisions: dict[bytes, tuple[int, dict[str, Any]]] = {}
-    lines, first_of = [], {}
-    for made, image in zip(recipe.images, images or [None] * len(recipe.images)):
+    lines: list[dict[str, Any]] = []
+    first_of: dict[int, dict[str, Any]] = {}
+    for made, image in zip(recipe.images, images or repeat(None)):
         line = _image_line(made)
         if image is not None:
             table = image.regions.table
@@ -68,7 +70,8 @@ def lay_out(
             line["n_left_out"] = image.regions.n_left_out
             line["n_pixels"] = image.regions.n_pixels.tolist()
             line["n_zero"] = image.regions.n_zero.tolist()
-            first_of.setdefault(made.fits, line)
+            if made.fits is not None:
+                first_of.setdefault(made.fits, line)
         lines.append(line)
     return {
         "divisions": [division for _, division in divisions.values()],
@@ -106,7 +109,8 @@ def _division(regions: ImageRegions) -> dict[str, Any]:
 
 def _cells_of(table: RegionTable, region: int) -> list[int]:
     """Cells of the sweep whose pixels a region holds."""
-    return np.flatnonzero(table.host == table.cell[region]).tolist()
+    cells: list[int] = np.flatnonzero(table.host == table.cell[region]).tolist()
+    return cells
 
 
 def _fits_line(fits: RingFits, image: Mapping[str, Any]) -> dict[str, Any]:

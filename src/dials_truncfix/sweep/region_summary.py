@@ -120,7 +120,7 @@ def region_table(fits: list[ImageFits]) -> str:
     return (
         "Fits of the regions of each annulus, averaged over the images; the mean of "
         "zeros is what\nthe pixels recorded as zero would have been on average:\n"
-        + tabulate(rows, header)
+        + str(tabulate(rows, header))
     )
 
 

@@ -17,7 +17,7 @@ from dials_truncfix.correction.regions.scattering import two_theta_map
 from dials_truncfix.io.calibration import files_behind
 from dials_truncfix.io.tvips import find_parts
 
-IntArray = npt.NDArray[np.int32]
+IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -177,7 +177,7 @@ class SweepSource:
         lookup = self.imageset.external_lookup.mask.data
         if lookup.empty():
             return None
-        mask = flumpy.to_numpy(lookup.tile(0).data()).astype(bool)
+        mask: BoolArray = flumpy.to_numpy(lookup.tile(0).data()).astype(bool)
         if mask.shape != self.shape:
             raise ValueError(
                 f"{self.name} has a mask of {mask.shape[1]} × {mask.shape[0]} pixels "

@@ -98,7 +98,7 @@ def annulus_table(fits: list[ImageFits]) -> str:
     ]
     return (
         "Fits, averaged over the images; the mean of zeros is what the pixels recorded "
-        "as zero\nwould have been on average:\n" + tabulate(rows, header)
+        "as zero\nwould have been on average:\n" + str(tabulate(rows, header))
     )
 
 

@@ -260,10 +260,8 @@ def log_findings(findings: Findings, record: Record) -> None:
             "is" if len(alike) == 1 else "are",
             record.name,
         )
-    problems = dict.fromkeys(
-        x.problem for x in (*images, *files) if x.problem is not None
-    )
-    for problem in problems:
+    problems = [image.problem for image in images] + [file.problem for file in files]
+    for problem in dict.fromkeys(filter(None, problems)):
         logger.info("%s", problem)
     if not any(file.problem for file in files):
         logger.info(
@@ -279,9 +277,9 @@ def conclusion(findings: Findings, record: Record) -> str:
     unmade = [image for image in findings.images if image.problem]
     changed = [file for file in findings.files if file.problem]
     if unmade or changed:
-        first = next(x.problem for x in (*changed, *unmade))
+        problems = [x.problem for x in changed] + [x.problem for x in unmade]
         if not wrong:
-            return str(first)
+            return str(problems[0])
     numbers = ", ".join(str(image.number) for image in wrong[:10])
     if all(image.n_measured for image in wrong):
         meaning = (

@@ -48,8 +48,11 @@ class _Last:
 
     def fits(self, valid: BoolArray, shadow: BoolArray | None) -> bool:
         """Whether the regions depend on nothing else."""
-        same = valid is self.valid or np.array_equal(valid, self.valid)
-        return same and np.array_equal(shadow, self.shadow)
+        if valid is not self.valid and not np.array_equal(valid, self.valid):
+            return False
+        if shadow is None or self.shadow is None:
+            return shadow is self.shadow
+        return np.array_equal(shadow, self.shadow)
 
 
 class SweepWork:

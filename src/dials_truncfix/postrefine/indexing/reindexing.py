@@ -134,7 +134,7 @@ def _ratios(
 ) -> FloatArray:
     """Divide reference intensities by their mean; NaN for unknown ones."""
     indices = flex_indices(operator.apply(block.miller_index))
-    ratio = known_intensities(intensities, indices) / means.at(d)
+    ratio: FloatArray = known_intensities(intensities, indices) / means.at(d)
     return np.minimum(ratio, _LARGEST_RATIO)
 
 

@@ -6,11 +6,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from dials_truncfix.postrefine.input.observations import (
-    ObservationBlock,
-    Observations,
-    StoredObservations,
-)
+from dials_truncfix.postrefine.input.observations import LatticeSource, ObservationBlock
 from dials_truncfix.postrefine.lattice.assemble import refined_settings
 from dials_truncfix.postrefine.lattice.cell import CellFreedom, cells, strained
 from dials_truncfix.postrefine.lattice.fits import LatticeFits
@@ -74,13 +70,13 @@ class FreeCells:
 
     Attributes
     ----------
-    source : Observations or StoredObservations
+    source : LatticeSource
         What was measured.
     freedom : CellFreedom
         How cells may change.
     """
 
-    source: Observations | StoredObservations
+    source: LatticeSource
     freedom: CellFreedom
 
     @property
@@ -104,6 +100,11 @@ class FreeCells:
         return self.source.d
 
     @property
+    def setting(self) -> FloatArray:
+        """A that conforms to the symmetry, shape (n_lattices, 3, 3), Å⁻¹."""
+        return self.freedom.conforming(self.source.setting)
+
+    @property
     def n_lattices(self) -> int:
         """Number of lattices."""
         return self.source.n_lattices
@@ -123,8 +124,7 @@ class FreeCells:
 
     def refined_cells(self, fits: LatticeFits) -> tuple[FloatArray, FloatArray]:
         """Cells after refinement with standard uncertainties, as `refined_cells`."""
-        setting = self.freedom.conforming(self.source.setting)
-        return refined_cells(self.freedom, setting, fits)
+        return refined_cells(self.freedom, self.setting, fits)
 
 
 def refined_cells(

@@ -137,6 +137,10 @@ class LatticeSource(Protocol):
         """Their resolution in the mean cell, shape (n_unique,), Å."""
 
     @property
+    def setting(self) -> FloatArray:
+        """Reciprocal axes as columns, A, shape (n_lattices, 3, 3), Å⁻¹."""
+
+    @property
     def n_lattices(self) -> int:
         """Number of lattices."""
 
