@@ -262,9 +262,18 @@ def test_files_that_are_no_record(correct, text):
     assert "other.json" in fails([*VERIFY, "verify.json=other.json"])
 
 
+def test_the_record_beside_the_images_is_found(correct):
+    correct("output.directory=elsewhere")
+    shutil.move("truncfix.expt", "elsewhere")
+    shutil.move("dials.truncfix.json", "elsewhere")
+    run(["elsewhere/truncfix.expt", "mode=verify"])
+
+
 def test_no_record(correct):
     correct("output.json=None")
-    assert "dials.truncfix.json: No such file" in fails(VERIFY)
+    assert "dials.truncfix.json: there is no such file: give the record" in fails(
+        VERIFY
+    )
     assert "verify.json cannot be None" in fails([*VERIFY, "verify.json=None"])
 
 

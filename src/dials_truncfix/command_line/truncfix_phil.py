@@ -174,8 +174,8 @@ replicates = 1
 verify {
   json = dials.truncfix.json
     .type = path
-    .help = "Record of the run that wrote the images. Of several sweeps, the file of"
-            "this name beside the images of each."
+    .help = "Record of the run that wrote the images. Of several sweeps, and where there"
+            "is none here, the file of this name beside the images."
   images = 10
     .type = int(value_min=1)
     .help = "Number of images to compare, spread over those given; all, if there are"

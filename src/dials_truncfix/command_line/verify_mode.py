@@ -42,6 +42,8 @@ def verify(params: Any, given: Given) -> None:
     with in_one_sentence():
         sweeps = plan_sweeps(given.experiments, OutputOptions())
     if len(sweeps) == 1:
+        if not os.path.exists(path) and not os.path.dirname(path):
+            path = _beside(sweeps[0], path)
         _verify(sweeps[0], path, params.verify.images)
         return
 
@@ -64,6 +66,11 @@ def _beside(sweep: Sweep, name: str) -> str:
 
 
 def _verify(sweep: Sweep, path: str, n_images: int) -> None:
+    if not os.path.exists(path):
+        raise Sorry(
+            f"{path}: there is no such file: give the record of the correction, "
+            "verify.json"
+        )
     with in_one_sentence(path):
         record = read_record(path)
         if record.version != __version__:
