@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from dials_truncfix.correction.regions.scattering import Radii
 from dials_truncfix.correction.regions.tiles import tile_levels, tile_means
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -75,7 +76,7 @@ def small_picture(image: IntArray, mask: BoolArray) -> tuple[FloatArray, int]:
     return tile_means(image, mask, binning), binning
 
 
-def find_close_up(image: IntArray, mask: BoolArray, radius: FloatArray) -> CloseUp:
+def find_close_up(image: IntArray, mask: BoolArray, radius: Radii) -> CloseUp:
     """
     Look for a weak, isolated spot far from the centre.
 
@@ -85,7 +86,7 @@ def find_close_up(image: IntArray, mask: BoolArray, radius: FloatArray) -> Close
         Recorded values, ADU.
     mask : ndarray, shape (ny, nx), bool
         Usable pixels.
-    radius : ndarray, shape (ny, nx), float
+    radius : array, shape (ny, nx), float
         Coordinate that grows with the scattering angle.
 
     Returns

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.correction.regions.scattering import Radii
 from dials_truncfix.correction.regions.tiles import (
     MAD_TO_SD,
     grouped_median,
@@ -94,7 +95,7 @@ class GainEstimate:
     reason: str
 
 
-def noise_profile(image: IntArray, mask: BoolArray, radius: FloatArray) -> NoiseProfile:
+def noise_profile(image: IntArray, mask: BoolArray, radius: Radii) -> NoiseProfile:
     """
     Measure mean and variance of an image without truncation in tiles.
 
@@ -110,7 +111,7 @@ def noise_profile(image: IntArray, mask: BoolArray, radius: FloatArray) -> Noise
         Values with their negative part: zeros must have been replaced at random, ADU.
     mask : ndarray, shape (ny, nx), bool
         True for the pixels that can be used.
-    radius : ndarray, shape (ny, nx), float
+    radius : array, shape (ny, nx), float
         Coordinate that grows with the scattering angle.
 
     Returns

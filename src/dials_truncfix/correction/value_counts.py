@@ -26,6 +26,8 @@ Array = npt.NDArray[np.float64]
 
 _DEEPEST = 255
 _HIGHEST = 2047
+# Handled at once, which keeps the memory small.
+_ROWS = 128
 # Counted beyond the range of the fits, to show how they go on.
 _MARGIN = 2.0
 
@@ -92,10 +94,14 @@ def count_values(
     n_regions = len(fits.status)
     n_high = min(int(_MARGIN * max(int(fits.i_max.max(initial=0)), 8)), _HIGHEST) + 1
     before = ring_histograms(recorded, labels, n_regions, n_high + 1)[:, :-1]
-    # what was positive takes no part
-    zeros = np.flatnonzero(recorded == 0)
-    depth, region = -corrected.ravel().take(zeros), labels.ravel().take(zeros)
-    after = ring_histograms(depth, region, n_regions, _DEEPEST + 1)
+    after = np.zeros((n_regions, _DEEPEST + 1), dtype=np.int64)
+    for start in range(0, len(recorded), _ROWS):
+        rows = slice(start, start + _ROWS)
+        # what was positive takes no part
+        zeros = np.flatnonzero(recorded[rows] == 0)
+        depth = -corrected[rows].ravel().take(zeros)
+        region = labels[rows].ravel().take(zeros)
+        after += ring_histograms(depth, region, n_regions, _DEEPEST + 1)
     n_low = int(np.flatnonzero(after.any(axis=0)).max(initial=0)) + 1
     after = after[:, n_low - 1 :: -1]
     probability = value_probabilities(fits, 1 - n_low, n_high - 1)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dxtbx.model import Experiment
 
 from dials_truncfix.camera.recording import Camera
-from dials_truncfix.correction.regions.scattering import two_theta_map
+from dials_truncfix.correction.regions.scattering import TwoThetaMap
 from dials_truncfix.simulate.background import Background, beam_stop_transmission
 from dials_truncfix.simulate.spots import add_gaussian_spots
 
@@ -131,12 +131,12 @@ def d_star_map(experiment: Experiment) -> FloatArray:
     """1/d of every pixel, Å⁻¹, shape (ny, nx)."""
     panel, beam = experiment.detector[0], experiment.beam
     nx, ny = panel.get_image_size()
-    two_theta = two_theta_map(
+    two_theta = TwoThetaMap(
         (ny, nx),
         panel.get_pixel_size(),
         panel.get_origin(),
         panel.get_fast_axis(),
         panel.get_slow_axis(),
         beam.get_s0(),
-    )
+    )[:]
     return np.asarray(2 * np.sin(two_theta / 2) / beam.get_wavelength())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from dials_truncfix.correction.verdict.evidence import collect_evidence
 from dials_truncfix.correction.verdict.kinds import VerdictClass
@@ -23,6 +26,9 @@ from dials_truncfix.sweep.record import as_json, plain_record, run_record
 from dials_truncfix.sweep.region_summary import log_regions
 from dials_truncfix.sweep.text_outputs import Page, write_page, write_text
 from dials_truncfix.sweep.work import SAMPLE_SIZE, SweepWork, blocks, pack, sample
+
+IntArray = npt.NDArray[np.integer[Any]]
+BoolArray = npt.NDArray[np.bool_]
 
 logger = logging.getLogger("dials.truncfix.check")
 
@@ -84,10 +90,17 @@ def check_sweep(
 
 def judge_images(work: SweepWork, indices: Sequence[int]) -> Verdict:
     """Judge a sweep by some of its images."""
-    frames = (work.source.read(index, narrow=True) for index in indices)
+
+    def frames() -> Iterator[tuple[IntArray, BoolArray]]:
+        for index in indices:
+            frame = work.source.read(index, narrow=True)
+            yield frame.pixels, frame.valid
+            # before the next one is read
+            del frame
+
     return judge(
         collect_evidence(
-            ((frame.pixels, frame.valid) for frame in frames),
+            frames(),
             work.radius,
             zeros_trusted=work.source.min_valid <= 0,
             pedestal=work.source.panel.get_pedestal(),

@@ -181,14 +181,15 @@ def _before_and_after(
     before, binning = small_picture(frame.pixels, frame.valid)
     close_up = find_close_up(frame.pixels, frame.valid, work.radius)
     window = (close_up.slow, close_up.fast)
-    radius = work.radius[close_up.centre]
+    slow, fast = close_up.centre
+    radius = work.radius[slow : slow + 1, fast : fast + 1]
     return BeforeAndAfter(
         binning=binning,
         before=before,
         after=small_picture(written, frame.valid)[0],
         corner=(close_up.slow.start, close_up.fast.start),
         shows_spot=close_up.shows_spot,
-        d_spacing=float(d_spacing(np.array([radius]), work.source.wavelength)[0]),
+        d_spacing=float(d_spacing(radius, work.source.wavelength)[0, 0]),
         piece_before=frame.pixels[window].astype(np.int32),
         piece_after=written[window].astype(np.int32),
     )

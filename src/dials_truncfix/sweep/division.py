@@ -19,6 +19,7 @@ from dials_truncfix.correction.regions.lattice import (
 from dials_truncfix.correction.regions.nodes import Nodes, cell_nodes
 from dials_truncfix.correction.regions.partition import Partition
 from dials_truncfix.correction.regions.radial_grid import RadialGrid
+from dials_truncfix.correction.regions.scattering import Radii
 from dials_truncfix.sweep.options import CorrectionOptions
 
 #: Tiles along the longer edge of an image, if their size is not given.
@@ -52,7 +53,7 @@ def divide(
     areas: Areas,
     annuli: Annuli,
     grid: RadialGrid,
-    radius: npt.NDArray[np.float32],
+    radius: Radii,
     beam_centre: tuple[float, float],
 ) -> Division:
     """Divide the annuli of a sweep.
@@ -67,7 +68,7 @@ def divide(
         Annuli of the pixels in these areas.
     grid : RadialGrid
         Radii at which distributions are interpolated.
-    radius : ndarray, shape (slow, fast), float32
+    radius : array, shape (slow, fast)
         Radial coordinate.
     beam_centre : tuple of float
         Where the direct beam meets the detector (slow, fast), pixels.

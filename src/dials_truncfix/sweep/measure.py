@@ -178,6 +178,8 @@ def measure_images(task: MeasureTask) -> list[ImageHistograms]:
     for index in task.indices:
         frame = work.source.read(index, narrow=True)
         measured.append(measure_frame(work, index, frame, work.image_regions(frame)))
+        # before the next one is read
+        del frame
     return measured
 
 

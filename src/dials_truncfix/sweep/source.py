@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dxtbx import IncorrectFormatError, flumpy
 
 from dials_truncfix import compat
-from dials_truncfix.correction.regions.scattering import two_theta_map
+from dials_truncfix.correction.regions.scattering import TwoThetaMap
 from dials_truncfix.io.calibration import files_behind
 from dials_truncfix.io.tvips import find_parts
 
@@ -138,9 +138,9 @@ class SweepSource:
         """Wavelength, Å."""
         return float(self.beam.get_wavelength())
 
-    def two_theta(self) -> npt.NDArray[np.float32]:
-        """Scattering angle of every pixel, rad, shape (slow, fast)."""
-        return two_theta_map(
+    def two_theta(self) -> TwoThetaMap:
+        """Scattering angle of every pixel, rad, shape (slow, fast), 32 bits."""
+        return TwoThetaMap(
             self.shape,
             self.panel.get_pixel_size(),
             self.panel.get_origin(),

@@ -26,7 +26,7 @@ from dials_truncfix.correction.regions.regions import (
     RegionTable,
     annular_regions,
 )
-from dials_truncfix.correction.regions.scattering import d_spacing
+from dials_truncfix.correction.regions.scattering import TwoThetaMap, d_spacing
 from dials_truncfix.sweep.division import Division, divide
 from dials_truncfix.sweep.options import CorrectionOptions
 from dials_truncfix.sweep.source import Frame, SweepSource
@@ -75,7 +75,7 @@ class SweepWork:
         self._last: _Last | None = None
 
     @cached_property
-    def radius(self) -> npt.NDArray[np.float32]:
+    def radius(self) -> TwoThetaMap:
         """Radial coordinate of every pixel: 2θ, rad, shape (slow, fast)."""
         return self.source.two_theta()
 

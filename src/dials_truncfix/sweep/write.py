@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, Optional
 
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.regions.regions import Regions
@@ -20,6 +21,9 @@ from dials_truncfix.sweep.measure import (
 )
 from dials_truncfix.sweep.source import Frame
 from dials_truncfix.sweep.work import SweepWork, blocks, unpack
+
+#: Corrects and writes an image: its position, pixels, regions and fits.
+_Write = Callable[[int, Frame, Regions, Optional[RingFits]], None]
 
 # Images of no more bytes are held in memory together, to be fitted in one go.
 _BYTES_AT_ONCE = 1 << 26
@@ -107,6 +111,8 @@ def write_images(task: WriteTask) -> int:
         for index, fits in images:
             frame = work.source.read(index)
             write(index, frame, work.image_regions(frame), fits)
+            # before the next one is read
+            del frame
     return len(images)
 
 
@@ -115,32 +121,42 @@ def fit_and_write_images(task: FitAndWriteTask) -> list[ImageFits]:
     work = unpack(task.measure.sweep)
     indices = task.measure.indices
     known = {image.regions.index: image for image in task.known}
-    narrow = work.only_zeros_matter
-    n_bytes = work.source.shape[0] * work.source.shape[1] * (2 if narrow else 4)
+    n_bytes = math.prod(work.source.shape) * (2 if work.only_zeros_matter else 4)
     at_once = max(_BYTES_AT_ONCE // n_bytes, 1) if n_bytes <= _LARGE else 1
     fitted = []
     with _open_outputs(work, task.destinations, len(indices)) as write:
         for block in blocks(indices, at_once):
-            read: list[tuple[Frame, Regions]] = []
-            new: list[ImageHistograms] = []
-            for index in block:
-                frame = work.source.read(index, narrow)
-                regions = work.image_regions(frame)
-                if index not in known:
-                    new.append(measure_frame(work, index, frame, regions))
-                read.append((frame, regions))
-            fits = iter(fit_each(new, work.options))
-            images = [known.get(index) or next(fits) for index in block]
-            for image, (frame, regions) in zip(images, read):
-                write(image.regions.index, frame, regions, image.fits)
-            fitted += images
+            # by a function, which lets go of its images before others are read
+            fitted += _fit_and_write(work, block, known, write)
     return fitted
+
+
+def _fit_and_write(
+    work: SweepWork,
+    indices: Sequence[int],
+    known: Mapping[int, ImageFits],
+    write: _Write,
+) -> list[ImageFits]:
+    """Fit together as many images as may be in memory, and write them."""
+    read: list[tuple[Frame, Regions]] = []
+    new: list[ImageHistograms] = []
+    for index in indices:
+        frame = work.source.read(index, work.only_zeros_matter)
+        regions = work.image_regions(frame)
+        if index not in known:
+            new.append(measure_frame(work, index, frame, regions))
+        read.append((frame, regions))
+    fits = iter(fit_each(new, work.options))
+    images = [known.get(index) or next(fits) for index in indices]
+    for image, (frame, regions) in zip(images, read):
+        write(image.regions.index, frame, regions, image.fits)
+    return images
 
 
 @contextmanager
 def _open_outputs(
     work: SweepWork, destinations: Sequence[Destination], n_images: int
-) -> Iterator[Callable[[int, Frame, Regions, RingFits | None], None]]:
+) -> Iterator[_Write]:
     """Open the outputs of a task; what is yielded corrects and writes an image."""
     with ExitStack() as files:
         writers = [

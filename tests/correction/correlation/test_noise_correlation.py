@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.ndimage import gaussian_filter
 
 from camera_images import CAMERA, add_spots, background, fitted, readings
@@ -16,6 +17,7 @@ from dials_truncfix.correction.correlation.correlation_summary import (
 from dials_truncfix.correction.correlation.latent_scores import normal_scores
 from dials_truncfix.correction.correlation.noise_correlation import (
     REACH,
+    _chance,
     half_plane,
     measure_correlation,
 )
@@ -103,6 +105,16 @@ def test_masked_pixels_take_no_part():
     first = _of_image(true, mask=mask)
     true[:, 100:140] = 300
     np.testing.assert_array_equal(first.pooled, _of_image(true, mask=mask).pooled)
+
+
+def test_chance_is_that_of_students_test():
+    values = np.random.default_rng(3).normal(0.4, 1.0, (5, 8))
+    for some in values:
+        expected = stats.ttest_1samp(some, 0.0).pvalue
+        assert _chance(some) == pytest.approx(expected, rel=1e-12)
+    # no scatter: certain where the mean is not 0
+    assert _chance(np.ones(8)) == 0.0
+    assert np.isnan(_chance(np.zeros(8)))
 
 
 def test_images_that_say_nothing():

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from dials_truncfix.correction.verdict.solid_zeros import _opening, solid_zeros
+from dials_truncfix.correction.verdict.solid_zeros import (
+    _opening,
+    solid_zeros,
+)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (6, 6), (2, 9), (13, 3), (40, 1)])
@@ -12,6 +15,25 @@ def test_opening_equals_that_of_scipy(shape):
     area = np.random.default_rng(0).random((61, 50)) < 0.9
     expected = ndimage.binary_opening(area, np.ones(shape))
     np.testing.assert_array_equal(_opening(area, shape), expected)
+
+
+@pytest.mark.parametrize("height", [700, 257, 20])
+def test_bands_of_rows_change_nothing(height):
+    # areas across the borders of bands, at the edges, and too small ones
+    rng = np.random.default_rng(4)
+    image = (rng.random((height, 300)) > 0.6).astype(np.uint16)
+    image[240:290, 40:60] = image[:9, 100:150] = image[-30:, 200:230] = 0
+    image[500:516, 5:9] = image[100:600, 250:254] = 0
+    mask = rng.random(image.shape) > 0.02
+    zero = (image == 0) | ~mask
+    n_zero, n_used = np.count_nonzero(zero & mask), np.count_nonzero(mask)
+    area = max(int(np.log(1e-12) / np.log(n_zero / n_used)) + 1, 36)
+    side = int(np.ceil(np.sqrt(area)))
+    expected = np.zeros(image.shape, bool)
+    for shape in ((side, side), (4, area // 2), (area // 2, 4)):
+        expected |= ndimage.binary_opening(zero, np.ones(shape))
+    assert expected.any()
+    np.testing.assert_array_equal(solid_zeros(image, mask), expected & mask)
 
 
 @pytest.mark.parametrize("fraction", [0.02, 0.5, 0.75, 0.9])

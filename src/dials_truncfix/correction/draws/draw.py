@@ -24,6 +24,7 @@ from dials_truncfix.correction.random_bits import (
 )
 from dials_truncfix.correction.regions.annuli import OUTSIDE
 from dials_truncfix.correction.regions.radial_grid import radial_grid
+from dials_truncfix.correction.regions.scattering import Radii
 
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
@@ -37,7 +38,7 @@ _FEW = 0.15
 def replace_zeros(
     image: IntArray,
     eligible: BoolArray,
-    radius: FloatArray,
+    radius: Radii,
     tables: QuantileTables,
     *,
     seed: int,
@@ -58,7 +59,7 @@ def replace_zeros(
         Recorded values, ADU.
     eligible : ndarray, shape (ny, nx), bool
         True for the pixels whose zeros may be replaced.
-    radius : ndarray, shape (ny, nx), float
+    radius : array, shape (ny, nx), float
         Radial coordinate, in the unit of the tables.
     tables : QuantileTables
         Quantiles, ADU, of the values recorded as zero; without rows the image is

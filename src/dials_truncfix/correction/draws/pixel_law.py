@@ -27,6 +27,7 @@ from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.regions.annuli import OUTSIDE
 from dials_truncfix.correction.regions.nodes import Nodes
 from dials_truncfix.correction.regions.regions import Regions
+from dials_truncfix.correction.regions.scattering import Radii
 
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -67,7 +68,7 @@ class PixelLaw:
 def regional_law(
     image: IntArray,
     regions: Regions,
-    radius: FloatArray,
+    radius: Radii,
     nodes: Nodes,
     fits: RingFits,
 ) -> PixelLaw:

@@ -24,6 +24,7 @@ from dials_truncfix.correction.draws.zeros import radial_moments, some_zeros
 from dials_truncfix.correction.fit import RingFits
 from dials_truncfix.correction.regions.nodes import Nodes
 from dials_truncfix.correction.regions.regions import Regions, RegionTable
+from dials_truncfix.correction.regions.scattering import Radii
 
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -38,7 +39,7 @@ _ITERATIONS = 4
 def law_of_zeros(
     image: IntArray,
     regions: Regions,
-    radius: FloatArray,
+    radius: Radii,
     nodes: Nodes,
     fits: RingFits,
 ) -> tuple[QuantileTables, NodeMixture]:
@@ -51,7 +52,7 @@ def law_of_zeros(
         Recorded values, ADU.
     regions : Regions
         Its regions.
-    radius : ndarray, shape (ny, nx), float
+    radius : array, shape (ny, nx), float
         Radial coordinate.
     nodes : Nodes
         Nodes of the sweep.

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.correction.regions.regions import Regions
+from dials_truncfix.correction.regions.scattering import Radii
 
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -76,7 +77,7 @@ def zeros_of_block(
 
 
 def radial_moments(
-    image: IntArray, regions: Regions, radius: FloatArray
+    image: IntArray, regions: Regions, radius: Radii
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """
     Mean radius of the zeros of each region, and their mean distance from it.
@@ -89,7 +90,7 @@ def radial_moments(
         Recorded values, ADU.
     regions : Regions
         Regions of the image.
-    radius : ndarray, shape (ny, nx), float
+    radius : array, shape (ny, nx), float
         Radial coordinate, any unit.
 
     Returns

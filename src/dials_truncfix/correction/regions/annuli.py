@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.correction.regions.scattering import Radii
+
 FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -49,7 +51,7 @@ class Annuli:
 
 
 def equal_area_annuli(
-    radius: FloatArray,
+    radius: Radii,
     mask: BoolArray,
     count: int = 10,
     minimum_pixels: int = 10_000,
@@ -59,7 +61,7 @@ def equal_area_annuli(
 
     Parameters
     ----------
-    radius : ndarray, shape (ny, nx), float
+    radius : array, shape (ny, nx), float
         Coordinate that grows with the scattering angle, any unit (pixel, mm, rad or
         Å⁻¹).
     mask : ndarray, shape (ny, nx), bool
@@ -94,15 +96,15 @@ def equal_area_annuli(
         raise ValueError(f"the number of annuli must be positive, not {count}")
     if minimum_pixels < 1:
         raise ValueError(f"minimum_pixels must be positive, not {minimum_pixels}")
-    used = radius[mask]
+    used = _values(radius, mask)
     if used.size == 0:
         raise ValueError("the mask leaves no pixel to divide into annuli")
-    if not np.isfinite(used).all():
+    ends = [used.min(), used.max()]
+    if not np.isfinite(ends).all():
         raise ValueError("the radius of an unmasked pixel is not finite")
 
     count = min(count, max(used.size // minimum_pixels, 1))
     cuts = (np.arange(1, count) * used.size) // count
-    ends = [used.min(), used.max()]
     used.partition(cuts)
     # A coordinate with few distinct values can repeat an edge: such an annulus
     # would be empty and is dropped here, once for all.
@@ -117,9 +119,30 @@ def equal_area_annuli(
     return annuli
 
 
-def _divide(
-    radius: FloatArray, mask: BoolArray, edges: npt.NDArray[np.float64]
-) -> Annuli:
+def _values(radius: Radii, mask: BoolArray) -> FloatArray:
+    """
+    Collect the radii of the unmasked pixels, a few rows at a time.
+
+    Parameters
+    ----------
+    radius, mask
+        As for `equal_area_annuli`.
+
+    Returns
+    -------
+    ndarray, shape (n,), float
+    """
+    used = np.empty(np.count_nonzero(mask), dtype=radius.dtype)
+    done = 0
+    for start in range(0, len(mask), _ROWS):
+        rows = slice(start, start + _ROWS)
+        found = radius[rows][mask[rows]]
+        used[done : done + found.size] = found
+        done += found.size
+    return used
+
+
+def _divide(radius: Radii, mask: BoolArray, edges: npt.NDArray[np.float64]) -> Annuli:
     """
     Assign the pixels to annuli of known edges, a few rows at a time.
 
@@ -138,7 +161,7 @@ def _divide(
     labels = np.full(mask.shape, OUTSIDE, dtype=np.min_scalar_type(-n_rings))
     n_pixels = np.zeros(n_rings, dtype=np.int64)
     total = np.zeros(n_rings)
-    for start in range(0, len(radius), _ROWS):
+    for start in range(0, len(mask), _ROWS):
         rows = slice(start, start + _ROWS)
         at = radius[rows][mask[rows]].astype(np.float64)
         ring = np.searchsorted(edges[1:-1], at, side="right")
@@ -150,7 +173,7 @@ def _divide(
 
 def without(
     annuli: Annuli,
-    radius: FloatArray,
+    radius: Radii,
     excluded: BoolArray,
     minimum_pixels: int = 10_000,
 ) -> Annuli:
@@ -166,7 +189,7 @@ def without(
     ----------
     annuli : Annuli
         Division of the whole sweep.
-    radius : ndarray, shape (ny, nx), float
+    radius : array, shape (ny, nx), float
         The coordinate the annuli were made with.
     excluded : ndarray, shape (ny, nx), bool
         True for the pixels to take out.
@@ -203,7 +226,7 @@ def without(
             n_pixels=np.zeros(1, dtype=np.int64),
         )
     total = annuli.radius.astype(np.float64) * annuli.n_pixels - np.bincount(
-        ring, weights=radius.ravel()[index], minlength=annuli.n_rings
+        ring, weights=radius.take(index), minlength=annuli.n_rings
     )
     labels = annuli.labels.copy()
     labels.ravel()[index] = OUTSIDE

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from dials_truncfix.correction.regions.scattering import Radii
 from dials_truncfix.correction.regions.tiles import Tiles, tile_levels
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -62,7 +63,7 @@ class BeamStopSearch:
 def find_beam_stop(
     image: IntArray,
     mask: BoolArray,
-    radius: FloatArray,
+    radius: Radii,
     search: BeamStopSearch | None = None,
 ) -> BoolArray:
     """
@@ -91,7 +92,7 @@ def find_beam_stop(
 def shadowed_tiles(
     image: IntArray,
     mask: BoolArray,
-    radius: FloatArray,
+    radius: Radii,
     search: BeamStopSearch | None = None,
 ) -> BoolArray:
     """
@@ -108,7 +109,7 @@ def shadowed_tiles(
         Recorded values, ADU.
     mask : ndarray, shape (ny, nx), bool
         True for the pixels that can be used.
-    radius : ndarray, shape (ny, nx), float
+    radius : array, shape (ny, nx), float
         Coordinate that grows with the scattering angle.
     search : BeamStopSearch, optional
         Limits.

@@ -12,10 +12,13 @@ import numpy.typing as npt
 from dials_truncfix.correction.regions.annuli import OUTSIDE, Annuli, edge_to_remove
 from dials_truncfix.correction.regions.cells import Cells, numbered
 from dials_truncfix.correction.regions.regions import Regions, RegionTable
+from dials_truncfix.correction.regions.scattering import Radii
 
 FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]
 
+# Handled at once, which keeps the memory small.
+_ROWS = 64
 _MOST_REGIONS = int(np.iinfo(np.int16).max)
 
 
@@ -53,7 +56,7 @@ class Partition:
         Annuli of the whole image; each is cut up by the cells.
     cells : Cells
         Cells; pixels outside of them belong to no region.
-    radius : ndarray, shape (ny, nx), float
+    radius : array, shape (ny, nx), float
         The coordinate the annuli were made with.
     minimum_pixels : int
         Regions with fewer pixels are merged with the next in their cell, and cells
@@ -69,7 +72,7 @@ class Partition:
         self,
         annuli: Annuli,
         cells: Cells,
-        radius: FloatArray,
+        radius: Radii,
         minimum_pixels: int = 10_000,
     ) -> None:
         self._edges = annuli.edges
@@ -84,13 +87,13 @@ class Partition:
         table, region = self._merge(self.pieces.n_pixels, self.pieces.total)
         return Regions(self._labels(region), table)
 
-    def without(self, radius: FloatArray, excluded: BoolArray) -> Regions:
+    def without(self, radius: Radii, excluded: BoolArray) -> Regions:
         """
         Take further pixels of one image, its beam stop for instance, out.
 
         Parameters
         ----------
-        radius : ndarray, shape (ny, nx), float
+        radius : array, shape (ny, nx), float
             The coordinate the annuli were made with.
         excluded : ndarray, shape (ny, nx), bool
             True for the pixels to take out.
@@ -119,7 +122,7 @@ class Partition:
             return self.regions
         n_pieces = len(pieces.cell)
         taken = np.bincount(piece, minlength=n_pieces)
-        radii = np.bincount(piece, radius.ravel()[index], n_pieces)
+        radii = np.bincount(piece, radius.take(index), n_pieces)
         table, region = self._merge(pieces.n_pixels - taken, pieces.total - radii)
         if table.same_division(self.regions.table):
             labels = self.regions.labels.copy()
@@ -202,7 +205,7 @@ class Partition:
         return host
 
 
-def _pieces(annuli: Annuli, cells: Cells, radius: FloatArray) -> Pieces:
+def _pieces(annuli: Annuli, cells: Cells, radius: Radii) -> Pieces:
     """
     Intersect annuli and cells.
 
@@ -220,10 +223,12 @@ def _pieces(annuli: Annuli, cells: Cells, radius: FloatArray) -> Pieces:
     n_pieces = len(present)
     n_pixels = np.zeros(n_pieces + 1, dtype=np.int64)
     total = np.zeros(n_pieces + 1)
-    for of_row, at in zip(piece, radius):
-        index = of_row + 1
-        n_pixels += np.bincount(index, minlength=n_pieces + 1)
-        total += np.bincount(index, at, n_pieces + 1)
+    for start in range(0, len(piece), _ROWS):
+        rows = slice(start, start + _ROWS)
+        for of_row, at in zip(piece[rows], radius[rows]):
+            index = of_row + 1
+            n_pixels += np.bincount(index, minlength=n_pieces + 1)
+            total += np.bincount(index, at, n_pieces + 1)
     return Pieces(
         piece=piece,
         cell=present // annuli.n_rings,

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.correction.regions.scattering import Radii
+
 FloatArray = npt.NDArray[np.floating[Any]]
 
 #: Steps between these are a few per cent of those between annuli, and fall on no edge.
 N_NODES = 128
+# Handled at once, which keeps the memory small.
+_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,13 @@ class RadialGrid:
     node: npt.NDArray[np.uint8]
 
 
-def radial_grid(radius: FloatArray, low: float, high: float) -> RadialGrid:
+def radial_grid(radius: Radii, low: float, high: float) -> RadialGrid:
     """
     Divide a range of radii evenly.
 
     Parameters
     ----------
-    radius : ndarray, shape (ny, nx), float
+    radius : array, shape (ny, nx), float
         Radial coordinate of each pixel, any unit.
     low, high : float
         Smallest and largest radius of the grid; pixels beyond belong to its ends.
@@ -48,7 +52,8 @@ def radial_grid(radius: FloatArray, low: float, high: float) -> RadialGrid:
     """
     scale = (N_NODES - 1) / (high - low) if high > low else 0.0
     node = np.empty(radius.shape, dtype=np.uint8)
-    for row, at in zip(node, radius):
-        position = np.clip((at.astype(np.float64) - low) * scale, 0, N_NODES - 1)
-        row[:] = np.rint(position)
+    for start in range(0, len(node), _ROWS):
+        rows = slice(start, start + _ROWS)
+        at = radius[rows].astype(np.float64)
+        node[rows] = np.rint(np.clip((at - low) * scale, 0, N_NODES - 1))
     return RadialGrid(np.linspace(low, high, N_NODES), node)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from dials_truncfix.correction.regions.scattering import Radii
 
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
@@ -47,9 +50,10 @@ class Tiles:
 def tile_levels(
     image: IntArray,
     mask: BoolArray,
-    radius: FloatArray,
+    radius: Radii,
     tile: int = 16,
     row_step: int = 2,
+    values: Callable[[IntArray], IntArray] | None = None,
 ) -> Tiles:
     """
     Average an image over square tiles and compare tiles of one scattering angle.
@@ -65,6 +69,8 @@ def tile_levels(
     row_step : int
         One row in so many is averaged, where a tile holds a multiple of them: every
         second is enough for most uses.
+    values : callable, optional
+        What is averaged, given some rows of the image: integers. If not given, the image.
 
     Returns
     -------
@@ -82,15 +88,21 @@ def tile_levels(
         )
     tile = min(tile, *image.shape)
     n_slow, n_fast = (n // tile for n in image.shape)
-    rows = slice(0, n_slow * tile, 1 if tile % row_step else row_step)
-    size = (tile // (rows.step or 1), tile)
+    step = 1 if tile % row_step else row_step
+    size = (tile // step, tile)
     everywhere = bool(mask.all())
-    total = _sum_tiles(image[rows] if everywhere else image[rows] * mask[rows], size)
-    count = (
-        np.full(total.shape, float(size[0] * size[1]))
-        if everywhere
-        else _sum_tiles(mask[rows], size)
-    )
+    if everywhere and values is None:
+        total = _sum_tiles(image[: n_slow * tile : step], size)
+        count = np.full(total.shape, float(size[0] * size[1]))
+    else:
+        total, count = np.empty((2, n_slow, n_fast))
+        height = max(_BAND // (tile * max(n_fast * tile, 1)), 1)
+        for start in range(0, n_slow, height):
+            band = slice(start, start + height)
+            rows = slice(start * tile, min(start + height, n_slow) * tile, step)
+            some = image[rows] if values is None else values(image[rows])
+            total[band] = _sum_tiles(some if everywhere else some * mask[rows], size)
+            count[band] = _sum_tiles(mask[rows], size)
     mean = np.full(total.shape, np.nan)
     np.divide(total, count, out=mean, where=4 * count >= size[0] * size[1])
     half = tile // 2
@@ -118,10 +130,17 @@ def tile_means(
     ndarray, shape (ny // tile, nx // tile), float64
         ADU; NaN where too few pixels are usable.
     """
-    count = _sum_tiles(mask, (tile, tile))
+    n_slow, n_fast = (n // tile for n in image.shape)
+    total, count = np.empty((2, n_slow, n_fast))
+    height = max(_BAND // (tile * max(n_fast * tile, 1)), 1)
+    for start in range(0, n_slow, height):
+        band = slice(start, start + height)
+        rows = slice(start * tile, min(start + height, n_slow) * tile)
+        total[band] = _sum_tiles(image[rows] * mask[rows], (tile, tile))
+        count[band] = _sum_tiles(mask[rows], (tile, tile))
     mean = np.full(count.shape, np.nan)
     enough = count >= _SMALLEST_VALID_FRACTION * tile * tile
-    np.divide(_sum_tiles(image * mask, (tile, tile)), count, out=mean, where=enough)
+    np.divide(total, count, out=mean, where=enough)
     return mean
 
 

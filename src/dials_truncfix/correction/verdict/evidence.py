@@ -12,6 +12,7 @@ from scipy import special
 
 from dials_truncfix.correction.histogram import ring_histograms
 from dials_truncfix.correction.regions.annuli import OUTSIDE
+from dials_truncfix.correction.regions.scattering import Radii
 from dials_truncfix.correction.regions.tiles import Tiles, tile_levels, tile_moments
 from dials_truncfix.correction.verdict.solid_zeros import solid_zeros
 
@@ -79,7 +80,7 @@ class Evidence:
 
 def collect_evidence(
     frames: Iterable[tuple[IntArray, BoolArray]],
-    radius: FloatArray,
+    radius: Radii,
     *,
     zeros_trusted: bool = True,
     pedestal: float = 0.0,
@@ -96,7 +97,7 @@ def collect_evidence(
     frames : iterable of (image, mask)
         Recorded values, shape (ny, nx), any integer type, ADU, and True for the
         pixels that the detector measures. Zeros must not be masked for being zero.
-    radius : ndarray, shape (ny, nx), float
+    radius : array, shape (ny, nx), float
         Coordinate that grows with the scattering angle.
     zeros_trusted : bool
         Whether the image format counts zeros as measured.
@@ -134,15 +135,17 @@ def collect_evidence(
             seen[values] = True
         solid = solid_zeros(image, mask)
         n_solid += int(np.count_nonzero(solid))
-        used = mask & ~solid
+        # in the mask, and in no solid area
+        used = np.greater(mask, solid, out=solid)
         tiles = tile_levels(image, used, radius, _TILE)
         region = _regions_of_tiles(tiles)
-        labels = _labels_of_pixels(region, used)
-        histograms += ring_histograms(image, labels, _N_REGIONS, _N_BINS)
+        histograms += _histograms(image, used, region)
         mean, variance = _moments(image, used, region)
         means.append(mean)
         variances.append(variance)
         anisotropies.append(_anisotropy(image, used, radius))
+        # before the next image is read
+        del image, mask, used, solid
     if n_images == 0:
         raise ValueError("a verdict needs at least one image")
     if n_pixels == 0:
@@ -207,30 +210,35 @@ def _regions_of_tiles(tiles: Tiles) -> npt.NDArray[np.int8]:
     return region
 
 
-def _labels_of_pixels(
-    region: npt.NDArray[np.int8], used: BoolArray
-) -> npt.NDArray[np.int8]:
+def _histograms(
+    image: IntArray, used: BoolArray, region: npt.NDArray[np.int8]
+) -> npt.NDArray[np.int64]:
     """
-    Give each usable pixel the region of its tile.
+    Count the values of the pixels in the tiles of each region, a few tiles at a time.
 
     Parameters
     ----------
+    image, used : ndarray, shape (ny, nx)
+        Values and usable pixels.
     region : ndarray, shape (n_slow, n_fast), int8
         Region of each tile.
-    used : ndarray, shape (ny, nx), bool
-        Usable pixels.
 
     Returns
     -------
-    ndarray, shape (ny, nx), int8
-        OUTSIDE for unusable pixels and those beyond the last whole tile.
+    ndarray, shape (_N_REGIONS, _N_BINS), int64
+        Without the pixels beyond the last whole tile.
     """
     tile = min(_TILE, *used.shape)
-    labels = np.full(used.shape, OUTSIDE, dtype=np.int8)
-    pixels = np.repeat(np.repeat(region, tile, axis=0), tile, axis=1)
-    labels[: pixels.shape[0], : pixels.shape[1]] = pixels
-    labels[~used] = OUTSIDE
-    return labels
+    total = np.zeros((_N_REGIONS, _N_BINS), dtype=np.int64)
+    columns = slice(region.shape[1] * tile)
+    height = max(_BAND_ROWS // tile, 1)
+    for start in range(0, len(region), height):
+        labels = np.repeat(region[start : start + height], tile, axis=0)
+        labels = np.repeat(labels, tile, axis=1)
+        rows = slice(start * tile, start * tile + len(labels))
+        labels[~used[rows, columns]] = OUTSIDE
+        total += ring_histograms(image[rows, columns], labels, _N_REGIONS, _N_BINS)
+    return total
 
 
 def _moments(
@@ -260,7 +268,7 @@ def _moments(
     return result[0], result[1]
 
 
-def _anisotropy(image: IntArray, used: BoolArray, radius: FloatArray) -> float:
+def _anisotropy(image: IntArray, used: BoolArray, radius: Radii) -> float:
     """
     Scatter of the local mean among tiles of one scattering angle, from their zeros.
 
@@ -280,7 +288,9 @@ def _anisotropy(image: IntArray, used: BoolArray, radius: FloatArray) -> float:
     """
     tile = min(_TILE, *image.shape)
     # 0 and 10 000 keep four digits of the mean through the integer sums of tiles.
-    tiles = tile_levels((image == 0) * np.int16(10_000), used, radius, tile)
+    tiles = tile_levels(
+        image, used, radius, tile, values=lambda rows: (rows == 0) * np.int16(10_000)
+    )
     p = tiles.mean / 10_000
     n = tile * tile / 2
     valid = np.isfinite(p) & (tiles.level[tiles.ring] > 100)

@@ -14,6 +14,9 @@ BoolArray = npt.NDArray[np.bool_]
 _CHANCE = 1e-12
 _SMALLEST_AREA = 36
 _STRIP_WIDTH = 4
+# Rows handled at once, besides those that an area can reach: the temporaries of a whole
+# image would be the largest thing in memory.
+_BAND_ROWS = 256
 
 
 def solid_zeros(image: IntArray, mask: BoolArray) -> BoolArray:
@@ -44,19 +47,40 @@ def solid_zeros(image: IntArray, mask: BoolArray) -> BoolArray:
     """
     if image.shape != mask.shape:
         raise ValueError(f"image {image.shape} and mask {mask.shape} differ in shape")
-    zero = image == 0
-    n_used = int(np.count_nonzero(mask))
-    n_zero = int(np.count_nonzero(zero & mask))
-    if n_zero in (0, n_used):
-        return np.asarray(zero & mask)
-    area = max(int(np.log(_CHANCE) / np.log(n_zero / n_used)) + 1, _SMALLEST_AREA)
-    zero |= ~mask
-    side = int(np.ceil(np.sqrt(area)))
     solid = np.zeros(image.shape, dtype=bool)
-    for shape in ((side, side), (_STRIP_WIDTH, area // 2), (area // 2, _STRIP_WIDTH)):
-        if shape[0] <= image.shape[0] and shape[1] <= image.shape[1]:
-            solid |= _opening(zero, shape)
-    return np.asarray(solid & mask)
+    bands = [slice(i, i + _BAND_ROWS) for i in range(0, len(image), _BAND_ROWS)]
+    n_used = int(np.count_nonzero(mask))
+    n_zero = sum(
+        int(np.count_nonzero((image[rows] == 0) & mask[rows])) for rows in bands
+    )
+    if n_zero == 0:
+        return solid
+    if n_zero == n_used:
+        return mask.copy()
+    area = max(int(np.log(_CHANCE) / np.log(n_zero / n_used)) + 1, _SMALLEST_AREA)
+    side = int(np.ceil(np.sqrt(area)))
+    shapes = [
+        shape
+        for shape in (
+            (side, side),
+            (_STRIP_WIDTH, area // 2),
+            (area // 2, _STRIP_WIDTH),
+        )
+        if shape[0] <= image.shape[0] and shape[1] <= image.shape[1]
+    ]
+    reach = max((shape[0] for shape in shapes), default=1) - 1
+    for rows in bands:
+        first = max(rows.start - reach, 0)
+        around = slice(first, rows.stop + reach)
+        zero = image[around] == 0
+        zero |= ~mask[around]
+        mine = slice(rows.start - first, rows.stop - first)
+        for shape in shapes:
+            # one that is higher than what is left cannot lie in it
+            if shape[0] <= len(zero):
+                solid[rows] |= _opening(zero, shape)[mine]
+    solid &= mask
+    return solid
 
 
 def _opening(area: BoolArray, shape: tuple[int, int]) -> BoolArray:

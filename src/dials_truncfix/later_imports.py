@@ -1,0 +1,57 @@
+"""Large packages that DIALS imports and that few of its functions use, imported by these.
+
+``pandas`` and ``sklearn.cluster`` come with the tables and models of DIALS. They make some
+tables and cluster the panels of detectors of many; every process that corrects images would
+spend a second and 50 MB on them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any
+
+#: What is put off, parents before what is in them.
+NAMES = ("pandas", "sklearn", "sklearn.cluster")
+
+
+class LaterModule(ModuleType):
+    """Stands for a module until something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Import the module, and take this from it."""
+        # who looks through all modules asks for names like __file__; the import of
+        # a submodule needs the path
+        if name.startswith("__") and name != "__path__":
+            raise AttributeError(name)
+        return getattr(_imported(self.__name__), name)
+
+
+def _imported(name: str) -> ModuleType:
+    """Import a module for which another stands, and its parents."""
+    for other in NAMES:
+        if isinstance(sys.modules.get(other), LaterModule):
+            top = other.partition(".")[0]
+            if top == name.partition(".")[0]:
+                del sys.modules[other]
+    return importlib.import_module(name)
+
+
+def import_later() -> None:
+    """Let the packages be imported when they are used first.
+
+    Those that are there already, or that are not installed, are left alone.
+    """
+    for name in NAMES:
+        top = name.partition(".")[0]
+        parent = sys.modules.get(top)
+        if top == name:
+            wanted = parent is None and importlib.util.find_spec(name) is not None
+        else:
+            wanted = isinstance(parent, LaterModule)
+        if wanted and name not in sys.modules:
+            sys.modules[name] = module = LaterModule(name)
+            if parent is not None:
+                setattr(parent, name.rpartition(".")[2], module)
