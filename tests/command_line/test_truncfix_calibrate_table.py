@@ -89,6 +89,12 @@ def test_wrong_input_is_named(here, args, words):
     assert [p.name for p in here.iterdir()] == ["other.json"]
 
 
+def test_a_result_of_brackets_is_damaged(here):
+    Path("other.json").write_text('{"schema": ' + "[" * 10**5)
+    with pytest.raises(Sorry, match="other.json is damaged"):
+        run(["mode=table", "action=add", "table.magnification=5", "other.json", *QUIET])
+
+
 @pytest.mark.slow
 def test_processes_that_add_at_once_lose_no_row(here):
     """Who finds the table taken says so; every row that was promised is there."""

@@ -20,6 +20,9 @@ import numpy as np
 import seed_files
 
 from crystfel_streams import GEOMETRY
+from dials_truncfix.calibrate.magnifications.chain import chain_magnifications
+from dials_truncfix.calibrate.magnifications.magnification_table import parse_table
+from dials_truncfix.calibrate.magnifications.result_files import measurement_of
 from dials_truncfix.io import (
     byte_offset,
     cbf,
@@ -229,6 +232,12 @@ def _read_sidecar(path: Path) -> None:
     recipe_from_plain(found.content.get("recipe"), str(path))
 
 
+def _read_magnifications(path: Path) -> None:
+    rows = parse_table(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    if rows:
+        chain_magnifications([row for row in rows if row.camera == rows[0].camera])
+
+
 def _read_byte_offset(path: Path) -> None:
     data = path.read_bytes()
     for n_pixels in (24, len(data)):
@@ -244,6 +253,11 @@ READERS = {
         seed_files.write_byte_offset,
         _read_byte_offset,
     ),
+    "calibration_result": Reader(
+        "a.json",
+        seed_files.texts(*seed_files.CALIBRATION_RESULTS),
+        lambda path: measurement_of(path, "a", 5000.0, 2500.0),
+    ),
     "cbf": Reader("a.cbf", seed_files.write_cbf, _read_cbf),
     "crystfel_geometry": Reader("a.geom", seed_files.texts(GEOMETRY), _read_geometry),
     "defects": Reader(
@@ -257,6 +271,11 @@ READERS = {
     ),
     "gain_reference": Reader(
         "a.dm4", seed_files.write_gain_reference, gain_reference.read_reference
+    ),
+    "magnifications": Reader(
+        "magnifications.csv",
+        seed_files.texts(seed_files.MAGNIFICATIONS),
+        _read_magnifications,
     ),
     "mdoc": Reader("a.mdoc", seed_files.texts(seed_files.MDOC), _read_mdoc),
     "mrc": Reader("a.mrc", seed_files.write_mrc, _read_mrc),

@@ -15,6 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from crystfel_streams import chunk, head
+from dials_truncfix.calibrate.magnifications.magnification_table import (
+    Magnification,
+    format_table,
+)
+from dials_truncfix.calibrate.pairs import magnification_words
+from dials_truncfix.calibrate.pixel_size import pixel_size_words
 from dials_truncfix.io import (
     byte_offset,
     cbf,
@@ -74,6 +80,33 @@ PartialBadColumn 2 1 0 3
 BadPixels 1 1 2 2
 BadColumns 3
 """
+MAGNIFICATIONS = format_table(
+    [
+        Magnification("a", 2500.0, 1.8, 0.01, 12.0, 0.1),
+        Magnification("a", 5000.0, reference=2500.0, ratio=2.0, turn_deg=90.0),
+    ]
+)
+CALIBRATION_RESULTS = (
+    json.dumps(
+        {
+            "schema": pixel_size_words.SCHEMA,
+            "axes_px": [[25.0, 1.0], [-1.0, 25.0]],
+            "covariance_of_axes_px2": np.eye(4).tolist(),
+            "pixel_size_nm": 1.8,
+            "pixel_size_error_nm": 0.01,
+            "rotation_deg": 2.3,
+        }
+    ),
+    json.dumps(
+        {
+            "schema": magnification_words.SCHEMA,
+            "magnification": 2.0,
+            "magnification_error": 0.001,
+            "rotation_deg": 90.0,
+            "rotation_error_deg": 0.01,
+        }
+    ),
+)
 MDOC = """\
 T = SerialEM: Camera K3
 Voltage = 300

@@ -162,7 +162,7 @@ def _adu_per_electron(own: Any) -> tuple[float, float, float, float]:
     try:
         with open(file, encoding="utf-8") as stream:
             record = json.load(stream)
-    except ValueError:
+    except (RecursionError, ValueError):
         record = None
     if not isinstance(record, dict) or record.get("schema") != GAIN_SCHEMA:
         raise Sorry(

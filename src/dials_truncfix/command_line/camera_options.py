@@ -8,8 +8,8 @@ from dials.util import Sorry
 
 from dials_truncfix.command_line.program import in_one_sentence
 from dials_truncfix.correction.joint_camera.camera_model import CameraModel, SweepCamera
+from dials_truncfix.io.json_object import parse_json
 from dials_truncfix.io.plain import from_plain
-from dials_truncfix.io.sidecar import parse_json
 from dials_truncfix.io.source_files import open_regular, printable
 
 _NUMBERS = ("gain", "pulse_variance", "read_noise")

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dials_truncfix.io.sidecar import parse_json
+from dials_truncfix.io.json_object import parse_json
 from dials_truncfix.io.source_files import open_regular, printable, reading_rights
 
 SUFFIX = ".frames"

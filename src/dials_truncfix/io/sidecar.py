@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dials_truncfix.io.json_object import parse_json
 from dials_truncfix.io.source_files import (
     ReadingRights,
     open_regular,
@@ -32,7 +33,6 @@ MAGIC = b'{"truncfix_sidecar":'
 MAX_BYTES = 1 << 26
 
 _REMEDY = "run dials.truncfix again"
-_MAX_DIGITS = 20
 
 
 @dataclass(frozen=True)
@@ -133,44 +133,3 @@ def read_sidecar(path: str) -> Sidecar:
             f"{schema}, and this version reads schema {SCHEMA}: {_REMEDY}"
         )
     return Sidecar(content, version, reading_rights(str(path), status.st_uid))
-
-
-def parse_json(text: bytes, name: str) -> dict[str, Any]:
-    """
-    Parse a JSON object of unknown origin.
-
-    Parameters
-    ----------
-    text : bytes
-        UTF-8.
-    name : str
-        Of the file, for messages.
-
-    Raises
-    ------
-    ValueError
-        When it is no such thing.
-    """
-    try:
-        content = json.loads(
-            text.decode("utf-8"), parse_int=_integer, parse_constant=_constant
-        )
-    except RecursionError:
-        raise ValueError(f"{name} is damaged: brackets in brackets") from None
-    except ValueError as error:
-        reason = printable(str(error))[:200]
-        raise ValueError(f"{name} is damaged ({reason}): {_REMEDY}") from None
-    if type(content) is not dict:
-        raise ValueError(f"{name} is damaged: it holds no fields: {_REMEDY}")
-    return content
-
-
-def _integer(digits: str) -> int:
-    # converting takes quadratic time
-    if len(digits) > _MAX_DIGITS:
-        raise ValueError(f"a number of {len(digits)} digits")
-    return int(digits)
-
-
-def _constant(word: str) -> float:
-    raise ValueError(f"{word} is not JSON")

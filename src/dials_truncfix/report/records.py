@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dials_truncfix.io.sidecar import parse_json
+from dials_truncfix.io.json_object import parse_json
 from dials_truncfix.io.source_files import open_regular, printable
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from dials_truncfix.io.sidecar import parse_json
+from dials_truncfix.io.json_object import parse_json
 from dials_truncfix.io.source_files import (
     ReadingRights,
     open_regular,

@@ -141,6 +141,13 @@ def read_note(path: Path, key: RunKey) -> tuple[PanelValues, ...] | None:
             if not has_digest(Path(file), digest):
                 logger.info("%s is missing or has changed since it was written.", file)
                 return None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        AttributeError,
+    ):
         return None
     return panels

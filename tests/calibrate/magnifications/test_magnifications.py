@@ -138,6 +138,7 @@ def test_changes_leave_all_other_rows_alone():
         ("camera,magnification,pixel_size_nm\n0,5,nan\n", "pixel_size_nm is nan"),
         ("camera,magnification\n0,5,6\n", "more cells than columns"),
         ("camera,magnification,quarter_turns\n0,5,0.5\n", "no whole number"),
+        (f"camera,magnification\n{'a' * 2**18},5\n", "line 1: field larger"),
     ],
 )
 def test_damaged_tables_are_refused(text, words):

@@ -97,6 +97,13 @@ def parse_table(text: str, name: str) -> list[Magnification]:
         About the first line that cannot be understood.
     """
     reader = csv.DictReader(io.StringIO(text), restkey="")
+    try:
+        return _rows(reader, name)
+    except csv.Error as error:
+        raise ValueError(f"{name}, line {reader.line_num}: {error}") from None
+
+
+def _rows(reader: csv.DictReader[str], name: str) -> list[Magnification]:
     columns = list(reader.fieldnames or [])
     if not set(_KEYS) <= set(columns):
         raise ValueError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,10 @@ import numpy as np
 from dials_truncfix.calibrate.magnifications.magnification_table import Magnification
 from dials_truncfix.calibrate.pairs import magnification_words
 from dials_truncfix.calibrate.pixel_size import pixel_size_words
+from dials_truncfix.io.json_object import parse_json
+from dials_truncfix.io.source_files import printable
+
+_REMEDY = "measure again"
 
 
 def measurement_of(
@@ -41,11 +44,8 @@ def measurement_of(
     OSError
         If it cannot be read.
     """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        schema = record.get("schema")
-    except (ValueError, AttributeError):
-        schema = None
+    record = parse_json(path.read_bytes(), printable(str(path)), _REMEDY)
+    schema = record.get("schema")
     try:
         if schema == pixel_size_words.SCHEMA:
             return _pixel_size(record, camera, magnification, str(path))
@@ -56,8 +56,8 @@ def measurement_of(
                     "table.reference"
                 )
             return _pair(record, camera, magnification, reference, str(path))
-    except (KeyError, TypeError):
-        raise ValueError(f"{path} is damaged: measure again") from None
+    except (ArithmeticError, LookupError, TypeError):
+        raise ValueError(f"{path} is damaged: {_REMEDY}") from None
     raise ValueError(
         f"{path} is no result of mode=pixel_size, or of mode=pair with "
         "pair.measure=magnification"

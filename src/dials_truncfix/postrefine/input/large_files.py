@@ -160,7 +160,7 @@ def _experiments(path: Path) -> dict[str, Any] | None:
     """Read experiments as plain values; None if they are not such."""
     try:
         models = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (json.JSONDecodeError, RecursionError, UnicodeDecodeError):
         return None
     if not isinstance(models, dict) or not isinstance(models.get("experiment"), list):
         return None
