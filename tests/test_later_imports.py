@@ -21,6 +21,9 @@ def _run(code: str) -> str:
 def test_the_correction_imports_no_large_package(module):
     code = f"""
 import sys
+from dials_truncfix import executors
+# as processes of a pool begin
+executors._begin()
 import dials_truncfix.{module}
 large = ["pandas._libs", "sklearn.base", "scipy.stats", "matplotlib"]
 print([name for name in large if name in sys.modules])
@@ -31,7 +34,7 @@ print([name for name in large if name in sys.modules])
 def test_dxtbx_clusters_the_panels_of_a_detector():
     pytest.importorskip("sklearn.cluster")
     code = """
-import dials_truncfix.sweep
+import dials_truncfix.command_line
 from dxtbx.model import detector_helpers
 print("sklearn.base" in __import__("sys").modules)
 print(detector_helpers.sklearn.cluster.DBSCAN.__name__)
@@ -56,6 +59,31 @@ import sys
 print("pandas.core" in sys.modules, list(flex_ext.pd.DataFrame({"h": [1]})))
 """
     assert _run(code) == "False ['h']"
+
+
+def test_a_module_that_was_put_off_knows_its_version():
+    pytest.importorskip("pandas")
+    code = """
+import inspect, sys
+import dials_truncfix.command_line
+import pandas
+inspect.getmodule(inspect.currentframe())
+print("pandas.core" in sys.modules, pandas.__version__)
+"""
+    import pandas
+
+    assert _run(code) == f"False {pandas.__version__}"
+
+
+def test_a_library_leaves_them_alone():
+    pytest.importorskip("pandas")
+    code = """
+import dials_truncfix.sweep.write
+import dials_truncfix.format.FormatTruncfixSidecar
+import pandas
+print(type(pandas).__name__, pandas.__version__ is not None)
+"""
+    assert _run(code) == "module True"
 
 
 def test_what_is_there_already_or_nowhere_is_left_alone():

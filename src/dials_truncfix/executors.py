@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from dials_truncfix.bare_spawn import BareSpawnContext
+from dials_truncfix.later_imports import import_later
 
 #: Numerical libraries start threads of their own; with one process a core these
 #: threads only fight each other.
@@ -75,8 +76,9 @@ class Pool(Protocol):
         """Replace the executor, or raise why that cannot be done."""
 
 
-def _end_with_parent() -> None:
-    """See to it that this process does not outlive one that was killed."""
+def _begin() -> None:
+    """Prepare a process, which is not to outlive the one that started it."""
+    import_later()
 
     def watch() -> None:
         parent = multiprocessing.parent_process()
@@ -96,9 +98,7 @@ class _LocalProcesses:
 
     def _start(self) -> ProcessPoolExecutor:
         # spawn: a fork would copy the locks of whatever threads are running
-        return ProcessPoolExecutor(
-            self.size, BareSpawnContext(), initializer=_end_with_parent
-        )
+        return ProcessPoolExecutor(self.size, BareSpawnContext(), initializer=_begin)
 
     def start_again(self) -> None:
         """Start new processes; those of the old pool are dead or told to end."""

@@ -2,7 +2,8 @@
 
 ``pandas`` and ``sklearn.cluster`` come with the tables and models of DIALS. They make some
 tables and cluster the panels of detectors of many; every process that corrects images would
-spend a second and 50 MB on them.
+spend a second and 50 MB on them. Commands and their processes put them off; where this
+package is used as a library all stays as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+#: What is asked of all modules by those who look through them.
+_ASKED_OF_ALL = ("__file__", "__warningregistry__", "__wrapped__")
 #: What is put off, parents before what is in them.
 NAMES = ("pandas", "sklearn", "sklearn.cluster")
 
@@ -22,9 +25,7 @@ class LaterModule(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         """Import the module, and take this from it."""
-        # who looks through all modules asks for names like __file__; the import of
-        # a submodule needs the path
-        if name.startswith("__") and name != "__path__":
+        if name in _ASKED_OF_ALL:
             raise AttributeError(name)
         return getattr(_imported(self.__name__), name)
 
