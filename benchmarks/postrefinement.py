@@ -37,8 +37,8 @@ from postrefinement_stills import (
     simulate,
 )
 
+from dials_truncfix.compare.equivalents import group_equivalents
 from dials_truncfix.compare.files import load_integrated
-from dials_truncfix.compare.merging import group_equivalents
 from dials_truncfix.postrefine.cycles.cycle_options import CycleOptions
 from dials_truncfix.postrefine.cycles.cycles import postrefine
 from dials_truncfix.postrefine.cycles.outcome import Outcome

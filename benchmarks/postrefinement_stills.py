@@ -10,7 +10,7 @@ import numpy as np
 from cctbx import crystal, miller
 from dials.util import tabulate
 
-from dials_truncfix.compare.merging import group_equivalents
+from dials_truncfix.compare.equivalents import group_equivalents
 from dials_truncfix.postrefine.input.observations import Observations
 from dials_truncfix.postrefine.lattice.assemble import reciprocal_points
 from dials_truncfix.postrefine.lattice.lattices import Lattices

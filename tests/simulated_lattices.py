@@ -9,7 +9,7 @@ import numpy as np
 
 from cctbx import crystal
 
-from dials_truncfix.compare.merging import group_equivalents
+from dials_truncfix.compare.equivalents import group_equivalents
 from dials_truncfix.postrefine.input.free_cells import FreeCells
 from dials_truncfix.postrefine.input.observations import Observations
 from dials_truncfix.postrefine.lattice.assemble import reciprocal_points

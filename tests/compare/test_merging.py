@@ -10,14 +10,13 @@ from cctbx.array_family import flex
 from dxtbx import flumpy
 from iotbx.merging_statistics import merging_stats
 
+from dials_truncfix.compare.equivalents import group_equivalents, possible_reflections
 from dials_truncfix.compare.merging import (
     _random_half,
     correlation,
-    group_equivalents,
     half_set_correlations,
     merge,
     merging_shells,
-    possible_reflections,
 )
 from dials_truncfix.compare.observations import flex_indices
 from dials_truncfix.compare.shells import shell_of

@@ -18,13 +18,12 @@ from dials_truncfix.compare.agreement import (
     intensity_bins,
     resolution_bins,
 )
+from dials_truncfix.compare.equivalents import group_equivalents, possible_reflections
 from dials_truncfix.compare.merging import (
     MergedShell,
-    group_equivalents,
     half_set_correlations,
     merge,
     merging_shells,
-    possible_reflections,
 )
 from dials_truncfix.compare.observations import FloatArray, Observations
 from dials_truncfix.compare.pairs import Pairs, pair

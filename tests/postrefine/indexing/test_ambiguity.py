@@ -7,7 +7,7 @@ import pytest
 
 from cctbx import crystal
 
-from dials_truncfix.compare.merging import group_equivalents
+from dials_truncfix.compare.equivalents import group_equivalents
 from dials_truncfix.postrefine.indexing.ambiguity import agreements, reindexings, sample
 from dials_truncfix.postrefine.indexing.reindexing import all_preferences, preferences
 from dials_truncfix.postrefine.input.observations import Observations

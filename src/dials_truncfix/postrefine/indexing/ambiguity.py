@@ -17,7 +17,7 @@ from scipy import sparse
 
 from cctbx import crystal, sgtbx
 
-from dials_truncfix.compare.merging import group_equivalents
+from dials_truncfix.compare.equivalents import group_equivalents
 from dials_truncfix.postrefine.indexing.normalised import deviations, shell_means
 from dials_truncfix.postrefine.input.observations import LatticeSource, ObservationBlock
 from dials_truncfix.postrefine.lattice.lattices import BoolArray, FloatArray, IntArray

@@ -15,8 +15,8 @@ from dxtbx import flumpy
 from dxtbx.model import ExperimentList
 
 from dials_truncfix import compat
+from dials_truncfix.compare.equivalents import asymmetric_indices
 from dials_truncfix.compare.files import Integrated
-from dials_truncfix.compare.merging import asymmetric_indices
 from dials_truncfix.postrefine.input.common import LORENTZ
 from dials_truncfix.postrefine.input.input_checks import (
     check_file,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dials_truncfix.compare.merging import possible_reflections
+from dials_truncfix.compare.equivalents import possible_reflections
 from dials_truncfix.compare.shells import shell_limits, shell_of
 from dials_truncfix.postrefine.cycles.outcome import Outcome
 from dials_truncfix.postrefine.lattice.lattices import BoolArray, FloatArray
