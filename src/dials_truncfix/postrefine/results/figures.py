@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from dials_truncfix.compare.equivalents import possible_reflections
+from dials_truncfix.compare.merging import correlation
 from dials_truncfix.compare.shells import shell_limits, shell_of
 from dials_truncfix.postrefine.cycles.outcome import Outcome
 from dials_truncfix.postrefine.lattice.lattices import BoolArray, FloatArray
 from dials_truncfix.postrefine.merge.merging import Merged
 
 NAN = float("nan")
-#: Fewer pairs give no coefficient.
-_FEWEST_PAIRS = 10
 
 
 @dataclass(frozen=True)
@@ -137,13 +136,6 @@ def shell_figures(
             )
         )
     return result
-
-
-def correlation(x: FloatArray, y: FloatArray) -> float:
-    """Pearson's coefficient; NaN for too few pairs or no scatter."""
-    if len(x) < _FEWEST_PAIRS or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return NAN
-    return float(np.corrcoef(x, y)[0, 1])
 
 
 def _halves(
