@@ -9,7 +9,8 @@ from dials_truncfix.postrefine.merge.delta_cc_half import (
     harmful,
     reflection_sums,
 )
-from dials_truncfix.postrefine.merge.merging import Scaled, half_sums
+from dials_truncfix.postrefine.merge.merging import half_sums
+from dials_truncfix.postrefine.merge.scaling import Scaled
 
 N_LATTICES, N_UNIQUE, SIZE = 30, 40, 25
 

@@ -16,15 +16,10 @@ from dials_truncfix.postrefine.lattice.partiality import Model
 from dials_truncfix.postrefine.lattice.refine import refine_lattices
 from dials_truncfix.postrefine.lattice.start import start_parameters
 from dials_truncfix.postrefine.lattice.target import LOG_G, calculate
-from dials_truncfix.postrefine.merge.merging import (
-    FullEquivalents,
-    HalfSums,
-    Scaled,
-    half_sums,
-    scale_block,
-)
+from dials_truncfix.postrefine.merge.merging import HalfSums, half_sums
 from dials_truncfix.postrefine.merge.references import Reference
 from dials_truncfix.postrefine.merge.rejection import Verdict, judge
+from dials_truncfix.postrefine.merge.scaling import FullEquivalents, Scaled, scale_block
 
 
 @dataclass(frozen=True)

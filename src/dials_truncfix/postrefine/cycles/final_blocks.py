@@ -19,12 +19,12 @@ from dials_truncfix.postrefine.merge.error_model import (
 from dials_truncfix.postrefine.merge.merging import (
     HalfSums,
     Merged,
-    Scaled,
     half_sums,
     reference_of_others,
 )
 from dials_truncfix.postrefine.merge.moments import ReferenceMoments, reference_moments
 from dials_truncfix.postrefine.merge.references import ExternalReference
+from dials_truncfix.postrefine.merge.scaling import Scaled
 
 #: Others that the mean of a deviation needs.
 _FEWEST_OTHERS = 2

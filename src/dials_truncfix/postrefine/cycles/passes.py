@@ -35,18 +35,14 @@ from dials_truncfix.postrefine.input.observations import (
 from dials_truncfix.postrefine.lattice.fits import LatticeFits, join_fits
 from dials_truncfix.postrefine.lattice.lattices import FloatArray, IntArray
 from dials_truncfix.postrefine.lattice.partiality import Model
-from dials_truncfix.postrefine.merge.merging import (
-    HalfSums,
-    Scaled,
-    centred,
-    factor_of_shift,
-)
+from dials_truncfix.postrefine.merge.merging import HalfSums, centred, factor_of_shift
 from dials_truncfix.postrefine.merge.references import (
     ExternalReference,
     OtherLattices,
     Reference,
 )
 from dials_truncfix.postrefine.merge.rejection import Verdict
+from dials_truncfix.postrefine.merge.scaling import Scaled
 
 #: Observations of a block that a process works on at a time.
 BLOCK = 100_000

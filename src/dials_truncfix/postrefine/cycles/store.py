@@ -9,7 +9,7 @@ import numpy as np
 
 from dials_truncfix.postrefine.input.columns import Column, make_column
 from dials_truncfix.postrefine.lattice.lattices import IntArray
-from dials_truncfix.postrefine.merge.merging import Scaled
+from dials_truncfix.postrefine.merge.scaling import Scaled
 
 _PARTIAL, _USED, _OUTLIER = 1, 2, 4
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from dials_truncfix.postrefine.input.observations import ObservationBlock
 from dials_truncfix.postrefine.lattice.lattices import BoolArray, FloatArray, IntArray
-from dials_truncfix.postrefine.merge.merging import HalfSums, Scaled
+from dials_truncfix.postrefine.merge.merging import HalfSums
+from dials_truncfix.postrefine.merge.scaling import Scaled
 
 #: Most shells of resolution, and reflections of a shell.
 _MOST_SHELLS, _PER_SHELL = 10, 200

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from dials_truncfix.postrefine.input.observations import ObservationBlock
 from dials_truncfix.postrefine.lattice.lattices import FloatArray
-from dials_truncfix.postrefine.merge.merging import Merged, Scaled, reference_of_others
+from dials_truncfix.postrefine.merge.merging import Merged, reference_of_others
+from dials_truncfix.postrefine.merge.scaling import Scaled
 
 
 class Reference(Protocol):

@@ -26,7 +26,7 @@ from dials_truncfix.postrefine.lattice.fits import LatticeFits
 from dials_truncfix.postrefine.lattice.lattices import BoolArray, FloatArray, IntArray
 from dials_truncfix.postrefine.lattice.partiality import Model
 from dials_truncfix.postrefine.lattice.target import LOG_G, N_PARAMETERS, B
-from dials_truncfix.postrefine.merge.merging import Scaled
+from dials_truncfix.postrefine.merge.scaling import Scaled
 
 #: Partialities that full intensities are divided by at least; such reflections are flagged.
 _LEAST_PARTIALITY = 1e-3

@@ -26,12 +26,12 @@ from dials_truncfix.postrefine.lattice.lattices import (
 )
 from dials_truncfix.postrefine.lattice.partiality import Model
 from dials_truncfix.postrefine.lattice.target import LOG_G, LOG_RS, B
-from dials_truncfix.postrefine.merge.merging import FullEquivalents
 from dials_truncfix.postrefine.merge.references import (
     ExternalReference,
     OtherLattices,
     Reference,
 )
+from dials_truncfix.postrefine.merge.scaling import FullEquivalents
 
 PARTIALITY_EDGES = np.linspace(0.0, 1.0, 21)
 #: Of r_h/rs; at its ends the Lorentzian still has 1/33.
