@@ -8,8 +8,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dials_truncfix.calibrate.rings.ring_fit import fit_cells, fit_rings
 from dials_truncfix.calibrate.rings.ring_model import RingGeometry
+from dials_truncfix.calibrate.rings.ring_result import tan_two_theta
 from dials_truncfix.calibrate.rings.ring_search import symmetry_centre
+from dials_truncfix.calibrate.rings.ring_stretches import cut_stretches, fit_stretch
 from dials_truncfix.calibrate.rings.rings import RingOptions, calibrate_rings
 from dials_truncfix.calibrate.rings.standards import custom_standard, named_standard
 from powder_images import (
@@ -113,3 +116,45 @@ def test_saturated_rings_are_refused():
     level = np.percentile(recording.unclipped, 97)
     with pytest.raises(ValueError, match="saturated"):
         measure(recording.clipped, saturated=recording.unclipped > level)
+
+
+def test_the_same_pixels_give_the_same_geometry_from_any_start():
+    """Within 0.3 standard uncertainties: fits of cells alone differ by 0.6."""
+    image = powder_recording(11, 4.0).clipped
+    pixels = pixels_of(image)
+    tangent = tan_two_theta(named_standard("aluminium", 0.7).d, WAVELENGTH)
+    found, sd = [], []
+    for shift in (-0.03, 0.0, 0.02):
+        centre = tuple((x + shift) * CAMERA.pixel_size for x in CENTRE)
+        start = RingGeometry(centre, DISTANCE * (1 + 0.01 * shift), ELLIPSE.strain)
+        fit = fit_rings(pixels, tangent, start, 1.7 * CAMERA.pixel_size)
+        assert fit.converged
+        at = fit.geometry
+        found.append([*at.centre, np.log(at.distance), *at.strain])
+        sd.append(np.sqrt(np.diagonal(fit.covariance)))
+    assert (np.ptp(found, axis=0) / np.mean(sd, axis=0)).max() < 0.3
+
+
+def test_derivatives_of_stretches_are_those_of_differences():
+    """The score is the derivative of half the weighted sum of squares."""
+    image = powder_recording(12, 12.0).clipped
+    pixels = pixels_of(image)
+    tangent = tan_two_theta(named_standard("aluminium", 1.3).d, WAVELENGTH)
+    centre = tuple((x + 0.2) * CAMERA.pixel_size for x in CENTRE)
+    start = RingGeometry(centre, DISTANCE, (0.002, 0.01))
+    cells = fit_cells(pixels, tangent, start, 1.7 * CAMERA.pixel_size)
+    stretch = cut_stretches(pixels, cells.windows, cells.frame)[5]
+
+    def half_squares(x, y, length, p, q):
+        moved = RingGeometry(
+            (start.centre[0] + x, start.centre[1] + y),
+            start.distance * np.exp(length),
+            (start.strain[0] + p, start.strain[1] + q),
+        )
+        fit = fit_stretch(stretch, tangent, moved, cells.shape)
+        return 0.5 * np.sum(stretch.weight * fit.residual**2)
+
+    score = fit_stretch(stretch, tangent, start, cells.shape).score
+    for k, step in enumerate([1e-4, 1e-4, 1e-6, 1e-5, 1e-5]):
+        ends = [half_squares(*(sign * step * np.eye(5)[k])) for sign in (1, -1)]
+        assert -(ends[0] - ends[1]) / (2 * step) == pytest.approx(score[k], rel=1e-3)

@@ -11,7 +11,7 @@ Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 #: A pixel so many standard deviations above its neighbours on the ring is of a spot.
-_SPOT_DEVIATIONS = 4.5
+SPOT_DEVIATIONS = 4.5
 _CLIP_PASSES = 3
 #: Sectors in which spots are looked for: few, so that one spot does not hide itself.
 _CLIP_SECTORS = 8
@@ -189,5 +189,5 @@ def _without_spots(
         square = np.bincount(of, kept * kept, n_cells) / count
         variance = np.maximum(square - mean * mean, 0.0)
         variance *= count / np.maximum(count - 1, 1)
-        keep = value <= (mean + _SPOT_DEVIATIONS * np.sqrt(variance))[cell]
+        keep = value <= (mean + SPOT_DEVIATIONS * np.sqrt(variance))[cell]
     return keep, variance

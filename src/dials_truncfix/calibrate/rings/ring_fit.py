@@ -5,7 +5,7 @@ about a ring and in every sector, the cells are a background, which is a polynom
 the rings' profiles, with a height of their own in every sector: texture and grains do
 not matter. These linear parameters are eliminated, and the shared ones are refined:
 geometry, and the width and shape of the profiles. The cells are made again with the new
-geometry until nothing moves.
+geometry until nothing moves. The last step is taken on pixels: see `ring_pixels`.
 
 References
 ----------
@@ -25,11 +25,6 @@ import numpy.typing as npt
 from scipy.optimize import least_squares
 
 from dials_truncfix.calibrate.rings.cake import Pixels
-from dials_truncfix.calibrate.rings.ring_errors import (
-    biweight_inflation,
-    block_curvature,
-    ring_deviations,
-)
 from dials_truncfix.calibrate.rings.ring_heights import (
     ring_heights,
     ring_significance,
@@ -37,7 +32,6 @@ from dials_truncfix.calibrate.rings.ring_heights import (
 )
 from dials_truncfix.calibrate.rings.ring_model import (
     LENGTH,
-    SHAPE,
     SPREAD,
     WIDTH,
     P,
@@ -52,6 +46,7 @@ from dials_truncfix.calibrate.rings.ring_model import (
     projected,
     widths,
 )
+from dials_truncfix.calibrate.rings.ring_pixels import refine_on_pixels
 
 Array = npt.NDArray[np.float64]
 
@@ -60,9 +55,8 @@ _SIGNIFICANT = 6.0
 _BIWEIGHT = 4.685
 _MAD_TO_SD = 1.4826
 _PASSES = 10
-#: Shift that ends the passes, pixels.
-_CONVERGED = 0.01
-GEOMETRY = slice(X, Q + 1)
+#: Shift that ends the passes, pixels; the last step is that on pixels.
+_CONVERGED = 0.05
 
 
 @dataclass(frozen=True)
@@ -83,10 +77,10 @@ class RingFit:
         Their heights over standard deviations.
     deviation, deviation_error : ndarray, shape (n,)
         Radius of each ring minus that of the model, and its standard uncertainty, mm.
-    n_blocks : int
+    n_stretches : int
         Stretches of rings that were used.
     scatter : float
-        Standard deviation of the residuals over the one expected from the pixels.
+        Standard deviation of cells over the one expected from their pixels.
     converged : bool
         Whether the last pass moved nothing.
     """
@@ -98,15 +92,89 @@ class RingFit:
     significance: Array
     deviation: Array
     deviation_error: Array
-    n_blocks: int
+    n_stretches: int
     scatter: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class CellFit:
+    """Outcome of the fit of cells.
+
+    Attributes
+    ----------
+    geometry : RingGeometry
+        Refined.
+    shape : ndarray, shape (3,)
+        Parameters of the profiles.
+    rings : ndarray of int, shape (n,)
+        Which rings of the standard were seen.
+    significance : ndarray, shape (n,)
+        Their heights over standard deviations.
+    windows : list of Window
+        The last cells.
+    frame : RingGeometry
+        In whose polar coordinates they lie.
+    converged : bool
+        Whether the last pass moved nothing.
+    """
+
+    geometry: RingGeometry
+    shape: Array
+    rings: npt.NDArray[np.int64]
+    significance: Array
+    windows: list[Window]
+    frame: RingGeometry
     converged: bool
 
 
 def fit_rings(
     pixels: Pixels, tan_two_theta: Array, start: RingGeometry, width: float
 ) -> RingFit:
-    """Refine a geometry.
+    """Refine a geometry, on cells and then on pixels.
+
+    Parameters
+    ----------
+    pixels, tan_two_theta, start, width
+        As for `fit_cells`.
+
+    Returns
+    -------
+    RingFit
+
+    Raises
+    ------
+    ValueError
+        If fewer than two rings stand out, or they are too weak.
+    """
+    cells = fit_cells(pixels, tan_two_theta, start, width)
+    last = refine_on_pixels(
+        pixels,
+        cells.windows,
+        cells.frame,
+        tan_two_theta,
+        cells.geometry,
+        cells.shape,
+    )
+    radius = last.geometry.distance * tan_two_theta[cells.rings]
+    return RingFit(
+        geometry=last.geometry,
+        covariance=last.covariance,
+        width=widths(cells.shape, radius),
+        rings=cells.rings,
+        significance=cells.significance,
+        deviation=np.array([last.deviation[int(k)] for k in cells.rings]),
+        deviation_error=np.array([last.deviation_error[int(k)] for k in cells.rings]),
+        n_stretches=last.n_stretches,
+        scatter=last.scatter,
+        converged=cells.converged and last.converged,
+    )
+
+
+def fit_cells(
+    pixels: Pixels, tan_two_theta: Array, start: RingGeometry, width: float
+) -> CellFit:
+    """Refine a geometry on polar cells, outlying ones with less weight.
 
     Parameters
     ----------
@@ -121,7 +189,7 @@ def fit_rings(
 
     Returns
     -------
-    RingFit
+    CellFit
 
     Raises
     ------
@@ -140,7 +208,8 @@ def fit_rings(
         heights, errors = ring_heights(windows, tan_two_theta, geometry, solution)
         significance = ring_significance(heights, errors, len(tan_two_theta))
         moved = _largest_shift(pixels, geometry, solution, tan_two_theta, rings)
-        geometry, shape = _updated(geometry, solution), solution[WIDTH:]
+        frame, shape = geometry, solution[WIDTH:]
+        geometry = _updated(geometry, solution)
         new_joins = sectors_to_join(heights, errors, len(tan_two_theta))
         kept = rings[significance[rings] > _SIGNIFICANT]
         if len(kept) < 2:
@@ -152,8 +221,9 @@ def fit_rings(
         if number > 0 and moved < _CONVERGED * pixels.size and same:
             converged = True
             break
-    return _finish(pixels, windows, tan_two_theta, geometry, shape, significance,
-                   rings, converged)  # fmt: skip
+    return CellFit(
+        geometry, shape, rings, significance[rings], windows, frame, converged
+    )
 
 
 def _solve(
@@ -232,55 +302,3 @@ def _largest_shift(
     before = positions(still, geometry, tangent[rings], azimuth)
     after = positions(parameters, geometry, tangent[rings], azimuth)
     return float(np.abs(after - before).max())
-
-
-def _finish(
-    pixels: Pixels,
-    windows: list[Window],
-    tangent: Array,
-    geometry: RingGeometry,
-    shape: Array,
-    significance: Array,
-    rings: npt.NDArray[np.int64],
-    converged: bool,
-) -> RingFit:
-    """Uncertainties, and the deviation of each ring."""
-    parameters = np.concatenate([np.zeros(3), geometry.strain, shape])
-    seen = np.concatenate([window.rings for window in windows])
-    n_rings = len(seen)
-
-    def residuals(values: Array) -> list[Array]:
-        moved = tangent.copy()
-        moved[seen] += values[8:] / geometry.distance
-        return projected(windows, moved, geometry, values[:8])
-
-    at = np.concatenate([parameters, np.zeros(n_rings)])
-    step = np.full(len(at), 1e-3 * pixels.size)
-    step[[LENGTH, P, Q, SPREAD]] /= geometry.distance * tangent[seen].max()
-    step[[WIDTH, SHAPE]] = 1e-3
-    curvature, score = block_curvature(residuals, at, step, np.arange(8))
-    bread = np.linalg.pinv(curvature, rcond=1e-14, hermitian=True)
-    covariance = bread @ (score.T @ score) @ bread
-    covariance *= biweight_inflation(windows) ** 2 * len(score) / max(len(score) - 8, 1)
-    centre = residuals(at)
-    used = [r[w.weight > 0] for w, r in zip(windows, centre)]
-    scatter = float(np.concatenate(used).std())
-    # a ring in the wrong place is made of outlying cells: here they all count
-    for window in windows:
-        window.weight = window.full_weight
-    deviation, deviation_error = ring_deviations(
-        *block_curvature(residuals, at, step, np.arange(8, len(at)))
-    )
-    order = [int(np.flatnonzero(seen == ring)[0]) for ring in rings]
-    return RingFit(
-        geometry=geometry,
-        covariance=covariance[GEOMETRY, GEOMETRY],
-        width=widths(shape, geometry.distance * tangent[rings]),
-        rings=rings,
-        significance=significance[rings],
-        deviation=deviation[order],
-        deviation_error=deviation_error[order],
-        n_blocks=len(score),
-        scatter=scatter,
-        converged=converged,
-    )

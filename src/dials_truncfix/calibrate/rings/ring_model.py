@@ -63,6 +63,12 @@ class Window:
     weight: Array
     azimuth: Array
     polynomial: Array
+    #: Radius at which the first cell begins, mm; how many sectors are joined.
+    low: float
+    join: int
+    #: Joined sectors that are used, and which cells are not in a shadow.
+    rows: npt.NDArray[np.int64]
+    clear: npt.NDArray[np.bool_]
 
 
 def on_image(
@@ -119,6 +125,7 @@ def make_windows(
         part = slice(first, min(last, cake.mean.shape[1]))
         join = int(joins[rings[members]].max())
         window = _joined(cake, weight, part, join)
+        window.low = float(low.min()) + first * pixels.size
         middle = window.radius.mean()
         scaled = (window.radius - middle) / np.ptp(window.radius)
         degree = min(len(members), 4)
@@ -144,6 +151,7 @@ def _rows(window: Window, keep: npt.NDArray[np.bool_]) -> Window:
                 "weight",
                 "azimuth",
                 "polynomial",
+                "rows",
             )
         },
     )
@@ -188,7 +196,19 @@ def _joined(cake: Cake, weight: Array, part: slice, join: int) -> Window:
     radius = np.where(total > 0, radius, stacked(cake.radius).mean(axis=1))
     azimuth = cake.azimuth.reshape(-1, join).mean(axis=1)
     empty = np.zeros(0)
-    return Window(empty.astype(np.int64), radius, value, total, total, azimuth, empty)
+    return Window(
+        rings=empty.astype(np.int64),
+        radius=radius,
+        value=value,
+        full_weight=total,
+        weight=total,
+        azimuth=azimuth,
+        polynomial=empty,
+        low=0.0,
+        join=join,
+        rows=np.arange(len(azimuth)),
+        clear=weight[:, part] > 0,
+    )
 
 
 def positions(
@@ -216,11 +236,23 @@ def _profiles(
     """Pseudo-Voigt profiles of unit height, shape (n_sectors, n_bins, n_rings)."""
     place = positions(parameters, geometry, tangent[window.rings], window.azimuth)
     width = widths(parameters[WIDTH:], geometry.distance * tangent[window.rings])
-    square = ((window.radius[..., None] - place[:, None, :]) / width) ** 2
-    mixing = parameters[SHAPE]
-    # both parts have the same width at half height
+    z = (window.radius[..., None] - place[:, None, :]) / width
+    return pseudo_voigt(z, float(parameters[SHAPE]))
+
+
+def pseudo_voigt(z: Array, mixing: float) -> Array:
+    """Profile of unit height at z widths; both parts have the same half height."""
+    square = z * z
     lorentzian = 1.0 / (1.0 + square / (2 * np.log(2)))
     return np.asarray((1 - mixing) * np.exp(-0.5 * square) + mixing * lorentzian)
+
+
+def pseudo_voigt_slope(z: Array, mixing: float) -> Array:
+    """Its derivative by z."""
+    square = z * z
+    lorentzian = 1.0 / (1.0 + square / (2 * np.log(2)))
+    gaussian = -z * np.exp(-0.5 * square)
+    return np.asarray((1 - mixing) * gaussian - mixing * z / np.log(2) * lorentzian**2)
 
 
 def basis(

@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from dials_truncfix.calibrate.rings.cake import Pixels, spot_pixels
 from dials_truncfix.calibrate.rings.ring_checks import check_rings, saturation
-from dials_truncfix.calibrate.rings.ring_fit import fit_rings
-from dials_truncfix.calibrate.rings.ring_model import RingGeometry
+from dials_truncfix.calibrate.rings.ring_fit import fit_cells, fit_rings
+from dials_truncfix.calibrate.rings.ring_model import RingGeometry, widths
 from dials_truncfix.calibrate.rings.ring_result import RingCalibration, tan_two_theta
 from dials_truncfix.calibrate.rings.ring_search import lay_rings, symmetry_centre
 from dials_truncfix.calibrate.rings.standards import Standard
@@ -109,9 +109,10 @@ def calibrate_rings(
     guess, centre = max(guesses, key=lambda pair: pair[0].score)
     first = RingGeometry(centre, guess.distance, guess.strain)
     try:
-        fit = fit_rings(pixels, tangent, first, _START_WIDTH * pixels.size)
-        pixels = _without_halos(pixels, valid, fit.geometry)
-        fit = fit_rings(pixels, tangent, fit.geometry, float(fit.width.mean()))
+        cells = fit_cells(pixels, tangent, first, _START_WIDTH * pixels.size)
+        pixels = _without_halos(pixels, valid, cells.geometry)
+        width = float(np.mean(widths(cells.shape, cells.geometry.distance * tangent)))
+        fit = fit_rings(pixels, tangent, cells.geometry, width)
     except ValueError as error:
         raise ValueError(
             f"no rings of {standard.name} were found ({error}): check the standard, and "
