@@ -1,90 +1,88 @@
 r"""
 Calibrate camera and microscope from recorded images and reflections.
 
-mode=rings measures camera length, beam centre and ellipticity, with standard
-uncertainties, from the rings of a polycrystalline standard. The images of the recording
-are averaged; spots, texture and a beam stop do no harm. It writes experiments with what
-was found, and distortion maps: give them to dials.import for the images of crystals::
+  What is to be known                             mode        from
+  camera length, beam centre, ellipse             rings       rings of a standard
+  ellipse, camera length by a known cell          spots       indexed reflections
+  gain, pedestal, read noise                      gain        evenly lit images, a sweep
+  dose rate, dose on the specimen                 dose        images, .mdoc files
+  size of a pixel on the specimen                 pixel_size  cross grating, catalase, grid
+  magnification and rotation between two images   pair        two images
+  image shift or stage against pixels             pair        series of shifted images
+  place, diameter, evenness of the beam           disc        images without a specimen
+  distortion beyond an ellipse                    distortion  overlapping images
+  all magnifications in one table                 table       what the modes above wrote
+
+Every mode logs tables and writes them to dials.truncfix_calibrate.json, and pictures to
+dials.truncfix_calibrate.html. An image is an MRC, TIFF or SMV file, or whatever dials.import
+reads; "dials.truncfix_calibrate -c -a 1" explains all parameters. Examples of all modes:
+
+Rings of aluminium on the camera. Images are averaged; spots, texture and a beam stop do no
+harm. The camera length of the files may be wrong by 20 %, or by rings.distance_range::
+
+  dials.truncfix_calibrate mode=rings aluminium.img rings.standard=aluminium
+
+The same, of a standard whose spacings (Å) are given, and the camera length up to 50 % off::
+
+  dials.truncfix_calibrate mode=rings imported.expt \
+      rings.d_spacings=2.355,2.039,1.442,1.230 rings.distance_range=0.5
+
+It writes calibrated.expt and, where there is an ellipse, distortion maps, with which the images
+of crystals are imported::
 
   dials.import images/*.img reference_geometry=calibrated.expt \
       lookup.dx=dx.pickle lookup.dy=dy.pickle
 
-mode=spots measures the anisotropic magnification of a camera, one matrix for each exposure
-group, from the indexed reflections of many crystals of one substance, together with their
-cell and orientations: a rotating lattice and its symmetry tell the distortion of the
-image from that of the cell. Index and refine with detector.fix=distance detector.fix_list=Tau
-before: a tilted detector hides a part of the distortion. It writes the experiments with what was found, distortion
-maps, and the reflections at positions without distortion for dials.refine.
-
-mode=pixel_size measures the size of a pixel on the specimen along two axes, and their
-angle, from an image of a cross grating, a catalase crystal or grid bars.
-
-mode=pair compares images of one specimen: magnification and rotation of one against the
-other, as between two magnifications or at high defocus; or, by pair.measure=image_shift or
-pair.measure=stage, the displacement of a series of images by shifts that SerialEM recorded
-in its .mdoc file, or that are given.
-
-mode=disc measures centre, diameter and uniformity of the beam in images without a specimen,
-also where a part of it is outside of the image.
-
-mode=distortion measures how the image is distorted, beyond what is linear, from images of one
-specimen that overlap, and writes distortion maps.
-
-mode=table keeps pixel sizes and rotations of all magnifications in one file, adds what the
-other modes measured, and links neighbouring magnifications to chains.
-
-mode=gain measures gain, pedestal, read noise and, where possible, the ADU of an electron, by
-the photon transfer of evenly lit images or of a sweep and by a model of the camera, side by
-side. Images whose noise was cut off at zero can be used too. It writes what DIALS has to be
-told::
-
-  dials.import images/*.img gain.phil
-
-mode=dose gives rates of electrons and doses on the specimen, of images and of what metadata
-of SerialEM state, and undoes the losses of cameras that count.
-
-Examples::
-
-  dials.truncfix_calibrate mode=rings aluminium.img rings.standard=aluminium
-
-  dials.truncfix_calibrate imported.expt rings.d_spacings=2.355,2.039,1.442,1.230
-
-  dials.truncfix_calibrate imported.expt rings.standard=gold rings.distance_range=0.5
+Indexed reflections of many crystals of one substance: one ellipse for all, or for those of
+each file. Index and refine them with detector.fix=distance detector.fix_list=Tau before: a
+tilted detector hides a part of the ellipse. With the true cell (Å, degrees) camera lengths are
+measured too. undistorted.refl holds the positions without distortion, for dials.refine::
 
   dials.truncfix_calibrate mode=spots */indexed.refl
-
   dials.truncfix_calibrate mode=spots near/refined.refl far/refined.refl \
       spots.group_by=file spots.unit_cell=79.1,79.1,37.9,90,90,90
 
-  dials.truncfix_calibrate mode=pixel_size grating.mrc pixel_size.lines_per_mm=2160
-
-  dials.truncfix_calibrate mode=pair near_focus.mrc defocused.mrc
-
-  dials.truncfix_calibrate mode=pair series.mrc pair.measure=image_shift
-
-  dials.truncfix_calibrate mode=disc beam.mrc
-
-  dials.truncfix_calibrate mode=distortion shifted_*.mrc
-
-  dials.truncfix_calibrate mode=table table.action=add table.magnification=5000 \
-      dials.truncfix_calibrate.json
-
-  dials.truncfix_calibrate mode=table table.action=turn table.magnification=5000 \
-      table.quarter_turns=-1
-
-  dials.truncfix_calibrate mode=table
+Gain from two or more evenly lit images of each dose, with images without light where there are
+some, or from a sweep. Images whose noise was cut off at zero are welcome. gain.phil tells DIALS::
 
   dials.truncfix_calibrate mode=gain flat_*.tif gain.dark=dark.mrc
-
   dials.truncfix_calibrate mode=gain imported.expt
+  dials.import images/*.img gain.phil
+
+Doses of diffraction patterns, by the lit area (µm) and the gain measured before; of images of
+the specimen by a camera that counts; and of what SerialEM wrote down::
 
   dials.truncfix_calibrate mode=dose images/*.img dose.beam_diameter=2.0 \
-      dose.calibration=gain.json
-
+      dose.calibration=dials.truncfix_calibrate.json output.json=dose.json
   dials.truncfix_calibrate mode=dose frames.mrc dose.camera=K3 dose.exposure=0.5 \
       dose.counts_per_electron=32 dose.pixel_spacing=1.05
-
   dials.truncfix_calibrate mode=dose tilt_series.mrc.mdoc
+
+An image of a cross grating of 2160 lines/mm, or of a grid of 200 mesh::
+
+  dials.truncfix_calibrate mode=pixel_size grating.mrc pixel_size.lines_per_mm=2160
+  dials.truncfix_calibrate mode=pixel_size grid.tif pixel_size.specimen=grid_bars \
+      pixel_size.mesh=200
+
+Two images of one place, in focus and far from it; a series with the shifts that SerialEM
+recorded in series.mrc.mdoc::
+
+  dials.truncfix_calibrate mode=pair near_focus.mrc defocused.mrc
+  dials.truncfix_calibrate mode=pair series.mrc pair.measure=image_shift
+
+The beam without a specimen, with the size of a pixel (nm) its diameter in µm; three or more
+images of one specimen, shifted by a third of their size along both sides::
+
+  dials.truncfix_calibrate mode=disc beam.mrc disc.pixel_size=0.8
+  dials.truncfix_calibrate mode=distortion shifted_*.mrc
+
+The table magnifications.csv: show it, add a result, turn an axis by -90 degrees::
+
+  dials.truncfix_calibrate mode=table
+  dials.truncfix_calibrate mode=table table.action=add table.magnification=5000 \
+      dials.truncfix_calibrate.json
+  dials.truncfix_calibrate mode=table table.action=turn table.magnification=5000 \
+      table.quarter_turns=-1
 """
 
 from __future__ import annotations
