@@ -89,7 +89,7 @@ def test_image_shift_by_mdoc_table_and_arguments(here):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["one.tif"], "1 images were given: give two"),
+        (["one.tif"], "1 image was given: give two"),
         (["one.tif", "blank.tif"], "blank.tif is blank"),
         (["one.tif", "small.tif"], "give images of one size"),
         (["one.tif", "other.tif"], "show nothing in common"),

@@ -80,6 +80,8 @@ def mean_image(imageset: Any, images: tuple[int, int] | None = None) -> MeanImag
                 f"{imageset.get_path(index)} has {' × '.join(map(str, pixels.shape))} "
                 f"pixels where the experiments say {slow} × {fast}"
             )
+        # files of floating-point numbers hold such that are none
+        mask &= np.isfinite(pixels)
         saturated |= pixels > highest
         total[mask] += pixels[mask]
         count += mask

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,9 +52,6 @@ def gain(params: Any, files: Sequence[str]) -> None:
     dark_files = [file for file in own.dark if file is not None]
     if own.dark_level is not None and dark_files:
         raise Sorry("give gain.dark or gain.dark_level, not both")
-    for file in dark_files:
-        if not os.path.exists(file):
-            raise Sorry(f"{file}: there is no such file (gain.dark)")
     images, rotated = load_images(files)
     dark = load_images(dark_files)[0] if dark_files else []
     flat = own.images == "flat" or (own.images == "auto" and not rotated)

@@ -68,7 +68,7 @@ def _magnification(params: Any, files: Sequence[str]) -> None:
     images, names = read_images(files)
     if len(images) != 2:
         raise Sorry(
-            f"{len(images)} images were given: give two to compare, or "
+            f"{len(images)} image{'s were' if len(images) > 1 else ' was'} given: give two to compare, or "
             "pair.measure=image_shift or stage for a series"
         )
     result = measure_magnification(

@@ -141,11 +141,21 @@ def load_experiments(files: Sequence[str]) -> ExperimentList:
         else:
             experiments = ExperimentListFactory.from_filenames(list(files))
     # whatever dxtbx and its format classes make of other files
-    except Exception:
+    except Exception as error:
+        if "filename template" in str(error):
+            raise Sorry(
+                f"{files[0]}: DIALS reads images of this format only by a name with a "
+                f"number, such as {_numbered(files[0])}: name it so"
+            ) from None
         experiments = ExperimentList()
     if not len(experiments):
         refuse_unread(files)
     return experiments
+
+
+def _numbered(file: str) -> str:
+    root, suffix = os.path.splitext(os.path.basename(file))
+    return f"{root}_0001{suffix}"
 
 
 def _read(params: Any, files: Sequence[str]) -> _Recording:
@@ -208,8 +218,9 @@ def _standard(params: Any, recording: _Recording) -> Standard:
         keep &= standard.d <= params.rings.d_max
     if np.count_nonzero(keep) < 2:
         raise ValueError(
-            f"{recording.name}: {np.count_nonzero(keep)} ring of {standard.name} can lie "
-            f"on the image, which reaches to {reach:.2f} Å, and two are needed"
+            f"{recording.name}: {np.count_nonzero(keep) or 'no'} ring of {standard.name} "
+            f"is left (the image reaches to {reach:.2f} Å), and two are needed: check the "
+            "standard, rings.d_min and rings.d_max, and the camera length of the image"
         )
     return replace(standard, d=standard.d[keep], strength=standard.strength[keep])
 

@@ -20,7 +20,7 @@ reads; "dials.truncfix_calibrate -c -a 1" explains all parameters. Examples of a
 Rings of aluminium on the camera. Images are averaged; spots, texture and a beam stop do no
 harm. The camera length of the files may be wrong by 20 %, or by rings.distance_range::
 
-  dials.truncfix_calibrate mode=rings aluminium.img rings.standard=aluminium
+  dials.truncfix_calibrate mode=rings aluminium_0001.img rings.standard=aluminium
 
 The same, of a standard whose spacings (Å) are given, and the camera length up to 50 % off::
 
@@ -98,6 +98,7 @@ from dials_truncfix.command_line.arguments import parse_with_files
 from dials_truncfix.command_line.calibrate_disc import disc
 from dials_truncfix.command_line.calibrate_distortion import distortion
 from dials_truncfix.command_line.calibrate_dose import dose
+from dials_truncfix.command_line.calibrate_files import check_inputs, check_outputs
 from dials_truncfix.command_line.calibrate_gain import gain
 from dials_truncfix.command_line.calibrate_pair import pair
 from dials_truncfix.command_line.calibrate_phil import phil_scope
@@ -143,27 +144,41 @@ def run(args: Sequence[str] | None = None, phil: Any = phil_scope) -> None:
         parser.print_help()
         sys.exit(0)
     out = params.output
-    read = [*files, *params.gain.dark, params.dose.calibration]
-    keep_files(
-        [file for file in read if file is not None],
-        [
-            out.experiments,
-            out.reflections,
-            out.x_map,
-            out.y_map,
-            out.phil,
-            out.gain,
-            # the table has a file of its own, and may be given this one to read
-            None if is_table else out.json,
-            out.html,
-            out.log,
-        ],
-    )
+    named = _named_files(params)
+    check_inputs(files, named)
+    outputs = [
+        out.experiments,
+        out.reflections,
+        out.x_map,
+        out.y_map,
+        out.phil,
+        out.gain,
+        # the table has a file of its own, and may be given this one to read
+        params.table.file if is_table else out.json,
+        out.html,
+        out.log,
+    ]
+    check_outputs(outputs)
+    keep_files([*files, *sum(named.values(), [])], outputs)
     if (out.x_map is None) != (out.y_map is None):
         raise Sorry("output.x_map and output.y_map belong together: give both or none")
     start(parser, options, out.log)
     with in_one_sentence():
         _MODES[params.mode](params, files)
+
+
+def _named_files(params: Any) -> dict[str, list[str]]:
+    """List the files that the parameters of the mode name."""
+    named = {
+        "gain.dark": params.gain.dark if params.mode == "gain" else [],
+        "dose.calibration": [params.dose.calibration] if params.mode == "dose" else [],
+        "pair.mdoc": [params.pair.mdoc] if params.mode == "pair" else [],
+        "pair.shifts": [params.pair.shifts] if params.mode == "pair" else [],
+    }
+    return {
+        name: [str(path) for path in paths if path is not None]
+        for name, paths in named.items()
+    }
 
 
 if __name__ == "__main__":

@@ -15,7 +15,11 @@ from dials_truncfix.calibrate.distortion.distortion_fit import (
     fit_distortion,
 )
 from dials_truncfix.calibrate.distortion.distortion_terms import Terms
-from dials_truncfix.calibrate.pairs.image_checks import check_image, check_same_size
+from dials_truncfix.calibrate.pairs.image_checks import (
+    check_different,
+    check_image,
+    check_same_size,
+)
 from dials_truncfix.calibrate.pairs.registration import register_shift
 
 Array = npt.NDArray[np.float64]
@@ -71,10 +75,11 @@ def calibrate_distortion(
     for image, name in zip(images, names):
         check_image(image, name)
     check_same_size(images, names)
+    check_different(images, names)
     if len(images) < 3:
         raise ValueError(
-            f"{len(images)} images were given, and at least 3 are needed, shifted along "
-            "both sides"
+            f"{len(images)} image{'s were' if len(images) > 1 else ' was'} given: give at "
+            "least 3, shifted along both sides"
         )
     pairs, left_out = [], []
     for i, j in combinations(range(len(images)), 2):

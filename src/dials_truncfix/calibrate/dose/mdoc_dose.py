@@ -82,7 +82,7 @@ def mdoc_doses(mdoc: Mdoc, loss: LossCurve | None) -> list[MdocDose]:
     if not doses:
         raise ValueError(
             "the file states no dose, no dose rate, and not the mean counts, counts per "
-            "electron and exposure that a rate follows from"
+            "electron and exposure that a rate follows from: give the images instead"
         )
     return doses
 

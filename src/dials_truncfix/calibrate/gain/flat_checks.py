@@ -99,7 +99,9 @@ def image_level(
             "saturated: give images of a lower dose"
         )
     if values.size < TILE**2:
-        raise ValueError(f"{name}: only {values.size} pixels measured anything")
+        raise ValueError(
+            f"{name}: only {values.size} pixels hold a number: record it again"
+        )
     whole = pixels.dtype.kind in "iu"
     if pile := _pile(values) if whole else 0.0:
         raise ValueError(
@@ -218,4 +220,5 @@ def _size(level: ImageLevel) -> str:
 
 
 def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2g} %"
+    percent = 100 * fraction
+    return f"{percent:.2g} %" if percent < 99.5 else f"{percent:.0f} %"

@@ -203,7 +203,7 @@ def fit_photon_transfer(
     if len(points) < _FEWEST_POINTS:
         raise ValueError(
             f"only {len(points)} regions of the images have any noise, and "
-            f"{_FEWEST_POINTS} are needed"
+            f"{_FEWEST_POINTS} are needed: give images with light on all of the camera"
         )
     low, high = float(points.mean.min()), float(points.mean.max())
     if not high > low:

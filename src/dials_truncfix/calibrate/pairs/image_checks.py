@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,7 +45,9 @@ def check_image(image: Array, name: str) -> None:
     if not np.isfinite(image).all():
         raise ValueError(f"{name} holds values that are not finite: record it again")
     if image.min() == image.max():
-        raise ValueError(f"{name} is blank: all its pixels are {image.flat[0]:g}")
+        raise ValueError(
+            f"{name} is blank: all its pixels are {image.flat[0]:g}; record it again"
+        )
     if (share := saturated_share(image)) > _SATURATED:
         raise ValueError(
             f"{name} is saturated: {100 * share:.1f} % of its pixels have the highest "
@@ -67,6 +70,25 @@ def check_same_size(images: Sequence[Array], names: Sequence[str]) -> None:
                 f"{images[0].shape[0]} × {images[0].shape[1]}: give images of one size "
                 "and binning"
             )
+
+
+def check_different(images: Sequence[Array], names: Sequence[str]) -> None:
+    """Refuse copies of one image, which agree in their noise.
+
+    Raises
+    ------
+    ValueError
+        About the first image that is another one of them.
+    """
+    seen: dict[bytes, str] = {}
+    for image, name in zip(images, names):
+        content = hashlib.sha256(image.tobytes()).digest()
+        if content in seen:
+            raise ValueError(
+                f"{seen[content]} and {name} are the same image: give images that were "
+                "recorded one by one"
+            )
+        seen[content] = name
 
 
 def saturated_share(image: Array) -> float:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dials_truncfix.calibrate.pairs.correlation import refuse_chance
 from dials_truncfix.calibrate.pairs.image_checks import (
+    check_different,
     check_image,
     check_same_size,
     without_defects,
@@ -113,6 +114,7 @@ def measure_magnification(
     for image, name in zip((first, second), names):
         check_image(image, name)
     check_same_size((first, second), names)
+    check_different((first, second), names)
     first, second = without_defects(first), without_defects(second)
     start, peak = search_similarity(
         first, second, magnification, rotation, largest_shift

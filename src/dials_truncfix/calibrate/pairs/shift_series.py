@@ -8,7 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dials_truncfix.calibrate.pairs.image_checks import check_image, check_same_size
+from dials_truncfix.calibrate.pairs.image_checks import (
+    check_different,
+    check_image,
+    check_same_size,
+)
 from dials_truncfix.calibrate.pairs.recorded_shifts import MontagePieces, RecordedShifts
 from dials_truncfix.calibrate.pairs.registration import Registration, register_shift
 from dials_truncfix.calibrate.pairs.shift_matrix import (
@@ -104,6 +108,7 @@ def calibrate_shifts(
     for image, name in zip(images, names):
         check_image(image, name)
     check_same_size(images, names)
+    check_different(images, names)
     pairs = [(k - 1 if to_previous else 0, k) for k in range(1, len(images))]
     start, end = np.array(pairs).reshape(-1, 2).T
     shifts = recorded.shifts[end] - recorded.shifts[start]

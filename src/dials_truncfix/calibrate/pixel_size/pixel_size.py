@@ -22,6 +22,8 @@ Array = npt.NDArray[np.float64]
 
 #: With fewer pixels to a repeat, peaks of the autocorrelation are mistaken for others.
 SMALLEST_PITCH = 10.0
+#: Room for a few repeats along both sides.
+_SMALLEST_SIDE = 64
 #: Repeats of catalase along its short axis, and twice those along its long one, nm.
 CATALASE = (6.85, 17.5)
 _NM_PER_INCH = 25.4e6
@@ -142,16 +144,31 @@ def measure_pixel_size(
     Raises
     ------
     ValueError
-        If no lattice is found, or its pitch is below 10 pixels.
+        If no lattice is found, or its pitch is below 10 pixels, or the image is too small,
+        blank or not finite.
     """
-    if image.std() == 0:
-        raise ValueError("all pixels of the image are alike")
+    _check_image(image)
     peaks, limited, smoothing = _search(image, specimen, start_peak)
     _refuse_close(peaks.axes, specimen)
     lattice = fit_cells(limited, peaks.axes)
     _refuse_close(lattice.axes, specimen)
     shape = (image.shape[0], image.shape[1])
     return PixelSize(specimen, lattice, peaks, smoothing, shape)
+
+
+def _check_image(image: Array) -> None:
+    if min(image.shape) < _SMALLEST_SIDE:
+        raise ValueError(
+            f"the image has {' × '.join(map(str, image.shape))} pixels, and at least "
+            f"{_SMALLEST_SIDE} × {_SMALLEST_SIDE} are needed: give a larger one"
+        )
+    if not np.isfinite(image).all():
+        raise ValueError("it holds values that are not finite: record it again")
+    if image.min() == image.max():
+        raise ValueError(
+            f"all pixels of the image are {image.flat[0]:g}: give one that shows the "
+            "specimen"
+        )
 
 
 def _search(

@@ -161,6 +161,8 @@ def _from_structure(name: str, structure: _Structure, d_min: float) -> Standard:
         .f_calc()
         .as_intensity_array()
     )
+    if not squared.size():
+        return Standard(name, np.zeros(0), np.zeros(0), "no ring so wide")
     d = squared.d_spacings().data().as_numpy_array()
     multiplicity = squared.multiplicities().data().as_numpy_array()
     strength = squared.data().as_numpy_array() * multiplicity * d**2
