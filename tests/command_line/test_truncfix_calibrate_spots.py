@@ -56,7 +56,7 @@ def test_groups_of_other_camera_lengths_come_to_one_scale(files, here):
     ]
     assert lengths == pytest.approx([1200, 1176], rel=3e-4)
     assert "one cell" in Path("dials.truncfix_calibrate.log").read_text()
-    assert "Ellipses, group 2" in Path("dials.truncfix_calibrate.html").read_text()
+    assert "Group 2: ellipses" in Path("dials.truncfix_calibrate.html").read_text()
 
 
 def test_positions_without_distortion_have_none(files):

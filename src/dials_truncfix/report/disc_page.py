@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dials_truncfix.calibrate.disc.disc import Disc
 from dials_truncfix.calibrate.disc.disc_words import disc_table, findings, warnings
 from dials_truncfix.calibrate.pairs.correlation import averaged
+from dials_truncfix.report.azimuth_axis import azimuth_axis
 from dials_truncfix.report.comparison import html_table
 from dials_truncfix.report.page import (
     Content,
@@ -127,11 +128,7 @@ def _residuals(disc: Disc) -> Figure:
         {
             "data": traces,
             "layout": {
-                "xaxis": {
-                    "title": {"text": "azimuth, fast towards slow (°)"},
-                    "range": [0, 360],
-                    "dtick": 90,
-                },
+                "xaxis": azimuth_axis(),
                 "yaxis": {
                     "title": {"text": "edge outside of the circle (px)"},
                     "range": [-1.05 * reach, 1.05 * reach],

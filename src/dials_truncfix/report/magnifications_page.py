@@ -86,19 +86,19 @@ def _products(chain: Chain) -> Figure:
                     "type": "scatter",
                     "mode": "markers",
                     "x": [m.row.magnification for m in known],
-                    "y": values / 1e6,
-                    "error_y": {"type": "data", "array": errors / 1e6, "width": 0},
+                    "y": values / 1e3,
+                    "error_y": {"type": "data", "array": errors / 1e3, "width": 0},
                     "marker": {"size": 9, "color": CYCLE[0]},
                 }
             ],
             "layout": {
                 "xaxis": _axis(chain),
-                "yaxis": {"title": {"text": "pixel size × magnification (mm)"}},
+                "yaxis": {"title": {"text": "pixel size × magnification (µm)"}},
                 "showlegend": False,
             },
         },
         description=f"Pixel size times magnification of {len(known)} magnifications, "
-        f"{values.min() / 1e6:.4g} to {values.max() / 1e6:.4g} mm.",
+        f"{values.min() / 1e3:.4g} to {values.max() / 1e3:.4g} µm.",
         title="Pixel size × magnification",
         caption="About the same at all magnifications; one that stands out is wrong, or of "
         "another range of the microscope.",

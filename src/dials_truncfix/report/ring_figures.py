@@ -15,6 +15,7 @@ from dials_truncfix.calibrate.rings.ring_result import (
     radial_contrast,
     tan_two_theta,
 )
+from dials_truncfix.report.azimuth_axis import azimuth_axis
 from dials_truncfix.report.page import Figure
 from dials_truncfix.report.palette import BLUE, GREY, VERMILLION
 
@@ -144,12 +145,7 @@ def _cake_plot(result: RingCalibration, cake: Cake) -> dict[str, Any]:
                 "range": [radius[0], radius[-1]],
                 "showgrid": False,
             },
-            "yaxis": {
-                "title": {"text": "azimuth, fast towards slow (°)"},
-                "range": [0, 360],
-                "dtick": 90,
-                "showgrid": False,
-            },
+            "yaxis": {**azimuth_axis(), "showgrid": False},
             "shapes": [
                 {
                     "type": "line",

@@ -14,6 +14,7 @@ from dials_truncfix.calibrate.spots.spot_words import (
     warnings,
 )
 from dials_truncfix.calibrate.spots.spots import SpotCalibration
+from dials_truncfix.report.azimuth_axis import azimuth_axis
 from dials_truncfix.report.comparison import html_table
 from dials_truncfix.report.page import (
     Content,
@@ -51,13 +52,17 @@ def spots_page(result: SpotCalibration) -> str:
         words.insert(0, Notice(warned, "warning"))
     content: list[Content] = []
     for group in range(result.n_groups):
-        name = "" if result.n_groups == 1 else f", group {group + 1}"
+        name = "" if result.n_groups == 1 else f"Group {group + 1}: "
         content.append(azimuth_figure(result, group, name))
         content.append(
             FigureGrid(
                 [
-                    residual_figure(result, result.circles, group, f"Circles{name}"),
-                    residual_figure(result, result.fit, group, f"Ellipses{name}"),
+                    residual_figure(
+                        result, result.circles, group, f"{name}circles".capitalize()
+                    ),
+                    residual_figure(
+                        result, result.fit, group, f"{name}ellipses".capitalize()
+                    ),
                 ]
             )
         )
@@ -114,11 +119,7 @@ def azimuth_figure(result: SpotCalibration, group: int, name: str) -> Figure:
         {
             "data": traces,
             "layout": {
-                "xaxis": {
-                    "title": {"text": "azimuth, fast towards slow (°)"},
-                    "range": [0, 360],
-                    "dtick": 45,
-                },
+                "xaxis": azimuth_axis(45),
                 "yaxis": {
                     "title": {"text": "observed - expected radius (%)"},
                     "zeroline": True,
@@ -128,7 +129,7 @@ def azimuth_figure(result: SpotCalibration, group: int, name: str) -> Figure:
         },
         description="Relative radial residual against azimuth: fit without ellipses "
         f"{result.circles.rmsd:.3f} px, with them {result.fit.rmsd:.3f} px RMSD.",
-        title=f"Does the magnification depend on the direction?{name}",
+        title=f"{name}Does the magnification depend on the direction?",
         caption="An ellipse that the fit lacks is a wave with two periods; what cells "
         "and orientations took of it is missing from the wave. Medians of sectors.",
     )
@@ -195,7 +196,7 @@ def residual_figure(
         description=f"{title}: mean of observed minus expected positions in squares; "
         f"RMSD {fit.rmsd:.3f} px.",
         title=title,
-        caption=f"Mean of observed minus expected positions, {factor:.0f} times "
-        "enlarged.",
+        caption="Lines from the dots are means of observed minus expected positions, "
+        f"{factor:.0f} times enlarged.",
         aspect=1.1,
     )

@@ -156,5 +156,5 @@ def test_images_that_do_not_repeat_are_refused():
     noise = np.random.default_rng(3).poisson(5.0, (300, 300)).astype(float)
     with pytest.raises(ValueError):
         measure_pixel_size(noise, GRATING)
-    with pytest.raises(ValueError, match="alike"):
+    with pytest.raises(ValueError, match="all pixels of the image are 1"):
         measure_pixel_size(np.ones((300, 300)), GRATING)

@@ -104,7 +104,7 @@ def findings(
     own = math.sqrt(sum(i.rate_sd**2 for i in images)) / len(images)
     mean = Measured(float(rates.mean()), math.hypot(own, common * float(rates.mean())))
     sentences = [
-        f"{len(images)} image(s) received {with_error(mean)} e⁻ per physical pixel and "
+        f"{_images(len(images))} received {with_error(mean)} e⁻ per physical pixel and "
         f"second on average, from {rates.min():.4g} to {rates.max():.4g}."
     ]
     dose, dose_sd = accumulated(images, scale)
@@ -160,7 +160,7 @@ def warnings(images: Sequence[ImageDose], scale: Scale) -> list[str]:
     if cut:
         most = max(image.cut_off for image in cut)
         sentences.append(
-            f"In {len(cut)} image(s) values below zero had been cut off, which raised the "
+            f"In {_images(len(cut))} values below zero had been cut off, which raised the "
             f"mean by up to {most:.3g} ADU; laws fitted to the counts took the place of the "
             "zeros."
         )
@@ -177,7 +177,7 @@ def warnings(images: Sequence[ImageDose], scale: Scale) -> list[str]:
     uneven = [i for i in images if i.amplification > 2.0]
     if uneven:
         sentences.append(
-            f"In {len(uneven)} image(s) an error of the counts is more than doubled in the "
+            f"In {_images(len(uneven))} an error of the counts is more than doubled in the "
             "rate: record with less beam."
         )
     return sentences
@@ -256,3 +256,7 @@ def dose_record(
 
 def _number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "-"
+
+
+def _images(n: int) -> str:
+    return "1 image" if n == 1 else f"{n} images"

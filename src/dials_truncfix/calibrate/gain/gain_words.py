@@ -118,6 +118,8 @@ def _method(used: CameraNumbers, result: GainCalibration) -> str:
         return "the model of the camera fitted to the counts near zero"
     if result.transfer is not None and result.transfer.from_laws:
         return "the moments of laws fitted to truncated counts"
+    if result.n_pairs == 1:
+        return "the difference of a pair of images"
     return f"the differences of {result.n_pairs} pairs of images"
 
 

@@ -38,7 +38,7 @@ def chain_table(camera: str, chain: Chain) -> Table:
             _with_error(member.relative_deg, member.relative_error_deg, 3),
             _with_error(member.rotation_deg, member.rotation_error_deg, 3),
             f"{member.chain + 1}",
-            "–" if (p := product(member)) is None else f"{p:.5g}",
+            "–" if (p := product(member)) is None else f"{1e-3 * p:.5g}",
         ]
         for member in chain.members
     ]
@@ -49,16 +49,21 @@ def chain_table(camera: str, chain: Chain) -> Table:
         "rotation against\nnext lower (°)",
         "rotation in\nits chain (°)",
         "chain",
-        "pixel size ×\nmagnification (nm)",
+        "pixel size ×\nmagnification (µm)",
     ]
     return Table(f"Camera {camera}", header, rows)
+
+
+def _counted(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def _with_error(value: float | None, error: float | None, digits: int = 5) -> str:
     if value is None:
         return "–"
     text = f"{value:.{digits}g}" if digits == 5 else f"{value:.{digits}f}"
-    if error is None:
+    # the first of a chain is where counting begins
+    if error is None or error == 0:
         return text
     return f"{text} ± {error:.2g}"
 
@@ -70,8 +75,10 @@ def findings(chains: Mapping[str, Chain]) -> list[str]:
         n = len(chain.members)
         known = sum(member.pixel_size_nm is not None for member in chain.members)
         sentences.append(
-            f"Camera {camera}: {n} magnifications, {known} of them with a pixel size, in "
-            f"{len({member.chain for member in chain.members})} chains of rotations."
+            f"Camera {camera}: {_counted(n, 'magnification')}, {known} of them with a pixel "
+            "size, in "
+            + _counted(len({m.chain for m in chain.members}), "chain")
+            + " of rotations."
         )
     if not chains:
         sentences.append("The table is empty.")

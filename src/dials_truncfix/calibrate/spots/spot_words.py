@@ -69,6 +69,9 @@ def fit_table(result: SpotCalibration) -> Table:
     def cell(values: Any) -> str:
         return ", ".join(f"{x:.4f}" for x in values)
 
+    def error(values: Any) -> str:
+        return cell(values) if any(x > 0 for x in values) else "as given"
+
     def angle(value: float) -> str:
         # stills have none
         return f"{math.degrees(value):.4f}" if math.isfinite(value) else "–"
@@ -81,7 +84,7 @@ def fit_table(result: SpotCalibration) -> Table:
         ],
         ["reflections not rejected", f"{circles.n_used}", f"{fit.n_used}"],
         ["cell (Å, °)", cell(circles.cell), cell(fit.cell)],
-        ["its uncertainty", cell(circles.cell_error), cell(fit.cell_error)],
+        ["its uncertainty", error(circles.cell_error), error(fit.cell_error)],
     ]
     return Table("Cell and agreement", ["", "circles", "ellipses"], rows)
 
@@ -130,8 +133,8 @@ def findings(result: SpotCalibration) -> list[str]:
             sentences.append(
                 f"Circles are seen as ellipses{which}: the long axis is "
                 f"{100 * ellipse.ellipticity:.3f} ± {100 * ratio_error:.3f} % longer and "
-                f"lies {math.degrees(ellipse.azimuth):.1f} ± "
-                f"{math.degrees(azimuth_error):.1f}° from fast towards slow."
+                f"lies {math.degrees(ellipse.azimuth):.2f} ± "
+                f"{math.degrees(azimuth_error):.2f}° from fast towards slow."
             )
         else:
             sentences.append(
