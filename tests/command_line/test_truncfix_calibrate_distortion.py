@@ -45,16 +45,19 @@ def test_maps_json_and_page(here):
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["a.tif", "b.tif"], "at least 3 are needed"),
+        (["a.tif", "b.tif"], "give at least 3"),
         (["a.tif", "b.tif", "small.tif"], "give images of one size"),
         (["a.tif", "b.tif", "blank.tif"], "blank.tif is blank"),
         (["a.tif", "a2.tif", "b.tif"], "along one line"),
+        (["a.tif", "b.tif", "copy.tif"], "a.tif and copy.tif are the same image"),
     ],
 )
 def test_wrong_input_is_named(here, names, words):
     write_images()
     image = tifffile.imread("a.tif")
-    tifffile.imwrite("a2.tif", image)
+    again = distorted_series(TERMS, np.array([4.0, -3.0]), 1, 50.0, ((0, 0), (0, 0)))[1]
+    tifffile.imwrite("a2.tif", again.astype(np.uint16))
+    tifffile.imwrite("copy.tif", image)
     tifffile.imwrite("small.tif", image[:200])
     tifffile.imwrite("blank.tif", np.zeros_like(image))
     before = sorted(p.name for p in here.iterdir())

@@ -90,7 +90,7 @@ def test_metadata_alone(here):
         (["dose.camera=K3", "dose.exposure=1"], "dose.counts_per_electron"),
         (["dose.calibration=other.json"], "other.json is not what"),
         (["dose.calibration=blind.json"], "blind.json does not know the ADU"),
-        (["dose.calibration=none.json"], "none.json: No such file"),
+        (["dose.calibration=none.json"], "none.json: there is no such file"),
         (["dose.adu_per_electron=6", "dose.exposure=1", "dose.magnification=1000"],
          "dose.pixel_size"),
         (["dose.adu_per_electron=6", "dose.exposure=1", "dose.beam_diameter=1",
