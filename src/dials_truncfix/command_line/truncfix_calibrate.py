@@ -15,69 +15,64 @@ Calibrate camera and microscope from recorded images and reflections.
 
 Every mode logs tables and writes them to dials.truncfix_calibrate.json, and pictures to
 dials.truncfix_calibrate.html. An image is an MRC, TIFF or SMV file, or whatever dials.import
-reads; "dials.truncfix_calibrate -c -a 1" explains all parameters. Examples of all modes:
+reads; "dials.truncfix_calibrate -c -a 1" explains all parameters.
 
-Rings of aluminium on the camera. Images are averaged; spots, texture and a beam stop do no
-harm. The camera length of the files may be wrong by 20 %, or by rings.distance_range::
+Examples::
 
+  # Rings of aluminium on the camera. Images are averaged; spots, texture and a beam stop do
+  # no harm. The camera length of the files may be wrong by 20 %, or by rings.distance_range
   dials.truncfix_calibrate mode=rings aluminium_0001.img rings.standard=aluminium
 
-The same, of a standard whose spacings (Å) are given, and the camera length up to 50 % off::
-
+  # The same, of a standard whose spacings (Å) are given, and the camera length up to 50 %
+  # off
   dials.truncfix_calibrate mode=rings imported.expt \
       rings.d_spacings=2.355,2.039,1.442,1.230 rings.distance_range=0.5
 
-It writes calibrated.expt and, where there is an ellipse, distortion maps, with which the images
-of crystals are imported::
-
+  # It writes calibrated.expt and, where there is an ellipse, distortion maps, with which
+  # the images of crystals are imported
   dials.import images/*.img reference_geometry=calibrated.expt \
       lookup.dx=dx.pickle lookup.dy=dy.pickle
 
-Indexed reflections of many crystals of one substance: one ellipse for all, or for those of
-each file. Index and refine them with detector.fix=distance detector.fix_list=Tau before: a
-tilted detector hides a part of the ellipse. With the true cell (Å, degrees) camera lengths are
-measured too. undistorted.refl holds the positions without distortion, for dials.refine::
-
+  # Indexed reflections of many crystals of one substance: one ellipse for all, or for those
+  # of each file. Index and refine them with detector.fix=distance detector.fix_list=Tau
+  # before: a tilted detector hides a part of the ellipse. With the true cell (Å, degrees)
+  # camera lengths are measured too. undistorted.refl holds the positions without
+  # distortion, for dials.refine
   dials.truncfix_calibrate mode=spots */indexed.refl
   dials.truncfix_calibrate mode=spots near/refined.refl far/refined.refl \
       spots.group_by=file spots.unit_cell=79.1,79.1,37.9,90,90,90
 
-Gain from two or more evenly lit images of each dose, with images without light where there are
-some, or from a sweep. Images whose noise was cut off at zero are welcome. gain.phil tells DIALS::
-
+  # Gain from two or more evenly lit images of each dose, with images without light where
+  # there are some, or from a sweep. Images whose noise was cut off at zero are welcome.
+  # gain.phil tells DIALS
   dials.truncfix_calibrate mode=gain flat_*.tif gain.dark=dark.mrc
   dials.truncfix_calibrate mode=gain imported.expt
   dials.import images/*.img gain.phil
 
-Doses of diffraction patterns, by the lit area (µm) and the gain measured before; of images of
-the specimen by a camera that counts; and of what SerialEM wrote down::
-
+  # Doses of diffraction patterns, by the lit area (µm) and the gain measured before; of
+  # images of the specimen by a camera that counts; and of what SerialEM wrote down
   dials.truncfix_calibrate mode=dose images/*.img dose.beam_diameter=2.0 \
       dose.calibration=dials.truncfix_calibrate.json output.json=dose.json
   dials.truncfix_calibrate mode=dose frames.mrc dose.camera=K3 dose.exposure=0.5 \
       dose.counts_per_electron=32 dose.pixel_spacing=1.05
   dials.truncfix_calibrate mode=dose tilt_series.mrc.mdoc
 
-An image of a cross grating of 2160 lines/mm, or of a grid of 200 mesh::
-
+  # An image of a cross grating of 2160 lines/mm, or of a grid of 200 mesh
   dials.truncfix_calibrate mode=pixel_size grating.mrc pixel_size.lines_per_mm=2160
   dials.truncfix_calibrate mode=pixel_size grid.tif pixel_size.specimen=grid_bars \
       pixel_size.mesh=200
 
-Two images of one place, in focus and far from it; a series with the shifts that SerialEM
-recorded in series.mrc.mdoc::
-
+  # Two images of one place, in focus and far from it; a series with the shifts that
+  # SerialEM recorded in series.mrc.mdoc
   dials.truncfix_calibrate mode=pair near_focus.mrc defocused.mrc
   dials.truncfix_calibrate mode=pair series.mrc pair.measure=image_shift
 
-The beam without a specimen, with the size of a pixel (nm) its diameter in µm; three or more
-images of one specimen, shifted by a third of their size along both sides::
-
+  # The beam without a specimen, with the size of a pixel (nm) its diameter in µm; three or
+  # more images of one specimen, shifted by a third of their size along both sides
   dials.truncfix_calibrate mode=disc beam.mrc disc.pixel_size=0.8
   dials.truncfix_calibrate mode=distortion shifted_*.mrc
 
-The table magnifications.csv: show it, add a result, turn an axis by -90 degrees::
-
+  # The table magnifications.csv: show it, add a result, turn an axis by -90 degrees
   dials.truncfix_calibrate mode=table
   dials.truncfix_calibrate mode=table table.action=add table.magnification=5000 \
       dials.truncfix_calibrate.json
