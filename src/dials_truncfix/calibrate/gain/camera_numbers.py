@@ -22,8 +22,8 @@ PHOTON_TRANSFER, CAMERA = "photon transfer", "camera model"
 class _ErrorOfSpots:
     """What spots too weak to be left out, and uneven regions, do in sweeps.
 
-    Relative errors seen in simulated sweeps (benchmarks/gain_and_dose.py); chance is not
-    in them.
+    Relative errors seen in simulated sweeps (benchmarks/gain_and_dose.py and
+    gain_cameras.py); chance is not in them.
     """
 
     gain: float = 0.0
@@ -31,9 +31,17 @@ class _ErrorOfSpots:
 
 
 _OF_DIFFERENCES = _ErrorOfSpots(0.015, 0.03)
-_OF_LAWS = _ErrorOfSpots(0.09, 0.22)
+_OF_LAWS = _ErrorOfSpots(0.2, 0.3)
 _OF_CAMERA = _ErrorOfSpots(0.035, 0.03)
 _NONE = _ErrorOfSpots()
+#: Where light spreads too, spots are in the gain of sums; where less than a half of the
+#: variance was found between neighbours, it may be either.
+_OF_SPREAD, _OF_HINT = _ErrorOfSpots(0.25, 0.5), _ErrorOfSpots(0.1, 0.1)
+_HINT = 0.25
+#: Heights of real pulses do not follow the gamma distribution of the model: relative
+#: errors of gain and pedestal, of the ADU of an electron, for each unit of their
+#: variance, as seen with lognormal ones; and of the read noise in sweeps.
+_OF_PULSES, _OF_ELECTRON, _OF_NOISE = 0.1, 0.25, 0.01
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,10 @@ def by_photon_transfer(result: GainCalibration) -> CameraNumbers | None:
     spots = _NONE
     if not result.flat:
         spots = _OF_LAWS if transfer.from_laws else _OF_DIFFERENCES
-    gain = _wider(Measured(line.gain, line.gain_sd), spots.gain)
+    together = _error_of_neighbours(result)
+    gain = _wider(
+        Measured(line.gain, line.gain_sd), math.hypot(spots.gain, together.gain)
+    )
     per_electron = Measured()
     if result.scale is not None:
         per_electron = Measured(
@@ -103,7 +114,10 @@ def by_photon_transfer(result: GainCalibration) -> CameraNumbers | None:
         PHOTON_TRANSFER,
         _wider(Measured(transfer.pixels.gain, transfer.pixels.gain_sd), spots.gain),
         gain,
-        _wider(Measured(line.pedestal, line.pedestal_sd), spots.pedestal),
+        _wider(
+            Measured(line.pedestal, line.pedestal_sd),
+            math.hypot(spots.pedestal, together.pedestal),
+        ),
         _wider(_read_noise(result), 0.5 * (spots.gain + spots.pedestal)),
         per_electron,
         _excess(gain, per_electron),
@@ -121,11 +135,18 @@ def by_camera(result: GainCalibration) -> CameraNumbers | None:
         return None
     factor = spread_factor(result)
     spots = _NONE if result.flat else _OF_CAMERA
-    single = _wider(Measured(fit.effective_gain, fit.effective_gain_sd), spots.gain)
+    pulses = _OF_PULSES * fit.model.pulse_variance
+    electron = _OF_ELECTRON * fit.model.pulse_variance
+    single = _wider(
+        Measured(fit.effective_gain, fit.effective_gain_sd),
+        math.hypot(spots.gain, pulses),
+    )
     gain = Measured(
         factor.value * single.value,
         math.hypot(factor.value * single.sd, factor.sd * single.value),
     )
+    together = _error_of_neighbours(result)
+    gain = _wider(gain, together.gain)
     noise = (fit.model.read_noise**2 + _ROUNDING) / fit.effective_gain
     # read noise is not spread, so that it makes less of the larger gain
     pedestal = fit.pedestal + noise * (1.0 - 1.0 / factor.value) + result.shift
@@ -134,14 +155,28 @@ def by_camera(result: GainCalibration) -> CameraNumbers | None:
         CAMERA,
         single,
         gain,
-        _wider(Measured(pedestal, fit.pedestal_sd), spots.pedestal),
-        Measured(fit.model.read_noise, fit.read_noise_sd),
+        _wider(
+            Measured(pedestal, fit.pedestal_sd),
+            math.hypot(spots.pedestal, together.pedestal, pulses),
+        ),
+        _wider(
+            Measured(fit.model.read_noise, fit.read_noise_sd),
+            0.0 if result.flat else _OF_NOISE,
+        ),
         Measured()
         if spread
-        else _wider(Measured(fit.model.gain, fit.gain_sd), spots.gain),
+        else _wider(
+            Measured(fit.model.gain, fit.gain_sd), math.hypot(spots.gain, electron)
+        ),
         Measured()
         if spread
-        else Measured(fit.model.pulse_variance, fit.pulse_variance_sd),
+        else Measured(
+            fit.model.pulse_variance,
+            math.hypot(
+                fit.pulse_variance_sd,
+                (1.0 + fit.model.pulse_variance) * math.hypot(pulses, electron),
+            ),
+        ),
     )
 
 
@@ -196,6 +231,17 @@ def disagreement(result: GainCalibration) -> float:
         return math.nan
     first, second = transfer.pixel_gain, camera.pixel_gain
     return (first.value - second.value) / math.hypot(first.sd, second.sd)
+
+
+def _error_of_neighbours(result: GainCalibration) -> _ErrorOfSpots:
+    """Relative error of the gain of sums of a sweep: spots vary together, too."""
+    transfer = result.transfer
+    if result.flat or transfer is None:
+        return _NONE
+    if transfer.spread:
+        return _OF_SPREAD
+    share = abs(transfer.covariance_slope) / transfer.pixels.gain
+    return _OF_HINT if transfer.hint_of_spread and share > _HINT else _NONE
 
 
 def _wider(number: Measured, relative: float) -> Measured:

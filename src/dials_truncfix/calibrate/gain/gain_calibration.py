@@ -39,8 +39,8 @@ Array = npt.NDArray[np.float64]
 # Of a sweep, or of very many flat images: positions that are measured.
 _MOST_POSITIONS = 30
 _MOST_CAMERA_IMAGES = 10
-# Weak spots make neighbours vary together by some per cent.
-_SPREAD_OF_SWEEPS = 0.25
+# Weak spots make neighbours of sharp cameras vary together by up to a third.
+_SPREAD_OF_SWEEPS = 0.5
 
 
 @dataclass(frozen=True)
