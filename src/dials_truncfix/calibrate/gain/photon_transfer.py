@@ -240,6 +240,10 @@ def _line(x: Array, y: Array, points: TransferPoints, variance: Array) -> NoiseL
     )
     sd = np.hypot(chance, laws)
     (slope, intercept), covariance = robust_line(x, y, sd, np.zeros_like(sd))
+    # that the points scatter less by chance does not make them tell more
+    plain = np.stack([x, np.ones_like(x)], axis=1) / chance[:, None]
+    least = np.linalg.pinv(plain.T @ plain, hermitian=True)[0, 0]
+    covariance = covariance * max(1.0, least / max(covariance[0, 0], 1e-300))
     if points.from_law.any():
         # all laws may be wrong in the same direction
         design = np.stack([x, np.ones_like(x)], axis=1) / sd[:, None]
