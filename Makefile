@@ -56,7 +56,8 @@ bench: environment
 	$(PYTHON) benchmarks/benchmark.py $(BENCH_ARGS)
 
 # The page of the documentation is made from the records of both ends.
-neighbours: environment
+neighbours:
+	@$(ENVIRONMENT) neighbours
 	$(PYTHON) benchmarks/neighbours.py --json docs/measured
 	@sh scripts/test_newest.sh -- .venv/bin/python benchmarks/neighbours.py \
 	    --json docs/measured

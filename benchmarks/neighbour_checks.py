@@ -52,15 +52,17 @@ def written(pattern: str, least: int = 1) -> Check:
     return check
 
 
-def lines(name: str, pattern: str, least: int) -> Check:
-    """Ask for lines of a text file that match."""
+def lines(pattern: str, row: str, least: int) -> Check:
+    """Ask for lines of text files that match."""
 
     def check(folder: Path, printed: str) -> str:
-        text = _existing(folder, name).read_text(errors="replace")
-        found = len(re.findall(pattern, text, re.MULTILINE))
+        texts = [path.read_text(errors="replace") for path in folder.glob(pattern)]
+        if not any(texts):
+            raise ValueError(f"{pattern} was not written")
+        found = sum(len(re.findall(row, text, re.MULTILINE)) for text in texts)
         if found < least:
-            raise ValueError(f"{found} lines of data in {name}, at least {least} asked")
-        return f"{found} lines of data in {name}"
+            raise ValueError(f"{found} lines of data in {pattern}, {least} asked")
+        return f"{found} lines of data in {pattern}"
 
     return check
 

@@ -15,9 +15,8 @@ from neighbour_checks import (
     says,
     written,
 )
+from neighbour_inputs import N_IMAGES
 from neighbour_steps import (
-    N_IMAGES,
-    NO_GEMMI,
     OLD_WX,
     XDS_DETECTORS,
     Step,
@@ -27,15 +26,16 @@ from neighbour_steps import (
 )
 
 
-def sweep_steps(images: str) -> Iterator[Step]:
-    """Yield steps on a corrected sweep, in an order in which each finds its input.
+def sweep_steps(images: str, corrected: str = "truncfix.expt") -> Iterator[Step]:
+    """Yield steps on a sweep, in an order in which each finds its input.
 
     Parameters
     ----------
     images : str
         Files with the images.
+    corrected : str
+        File with the experiments.
     """
-    corrected = "truncfix.expt"
     yield Step(
         f"dials.import {images} output.experiments=again.expt",
         pixels_as_before(corrected, "again.expt"),
@@ -136,14 +136,14 @@ def sweep_steps(images: str) -> Iterator[Step]:
         "dials.reciprocal_lattice_viewer indexed.expt indexed.refl",
         written("viewer.png"),
         display=True,
-        excuse=OLD_WX,
+        reason=OLD_WX,
         once=True,
     )
     yield Step(
         "dials.image_viewer indexed.expt indexed.refl",
         written("viewer.png"),
         display=True,
-        excuse=OLD_WX,
+        reason=OLD_WX,
         once=True,
     )
     yield Step(
@@ -208,7 +208,7 @@ def _later_steps() -> Iterator[Step]:
         experiments("static.expt", 1),
     )
     yield from exports(
-        "static.expt integrated.refl", ("pets", "", written("dials_dyn*"), NO_GEMMI)
+        "static.expt integrated.refl", ("pets", "", written("dials_dyn*"), None)
     )
     yield Step(
         "dials.plot_reflections integrated.expt integrated.refl",

@@ -3,42 +3,43 @@
 Usage: python benchmarks/neighbours.py [--quick] [--inputs NAME ...] [--only WORD ...]
            [--folder FOLDER] [--json FOLDER]
 
-A simulated sweep is corrected to each output format, simulated stills are postrefined to
-one pair of files and to numbered parts, and one command of DIALS after the other is run on
-them. Each has to end with exit code 0 and leave behind what it should, which has to be the
-same for every format. With --json what happened goes to FOLDER/dials-VERSION.json, from which
-benchmarks/neighbours_page.py makes a page; what was not tried this time stays in it. With
---folder, inputs that are there are used again. Ends with 1 if anything failed that is not
-known to fail in DIALS itself.
+A simulated sweep is corrected to each output format, stills integrated by dials.stills_process
+are postrefined to one pair of files and to numbered parts, and one command of DIALS after the
+other is run on them. Each has to end with exit code 0 and leave behind what it should, which
+has to be the same for every format. The main commands, and those that may fail whatever they
+are given, are run on stock data as well, which this package did not touch. Ends with 1 if
+anything failed that did not fail in the same way there. With --json what happened goes to
+FOLDER/dials-VERSION.json, from which benchmarks/neighbours_page.py makes a page; what was not
+tried this time stays in it. With --folder, inputs that are there are used again; with --only,
+what the commands before left there too.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from arms import simulate
-from neighbour_steps import (
-    BATCH,
-    N_IMAGES,
-    N_STILLS,
-    SIZE,
+from neighbour_inputs import (
+    INPUTS,
+    STOCK_STILLS,
+    STOCK_SWEEP,
     SWEEPS,
     TABLES,
-    Step,
+    fresh_copy,
 )
+from neighbour_outcomes import Outcome, judged, recorded, write_record
+from neighbour_steps import Step
 from neighbour_sweeps import sweep_steps
 from neighbour_tables import table_steps
-from stock_dials import BIN, run
+from stock_dials import BIN
 from window import virtual_display, watch
 
 from dials.util.version import dials_version
@@ -47,64 +48,6 @@ from dials.util.version import dials_version
 PATIENCE = 900
 #: What a failed command printed last is shortened to so many characters.
 LONGEST = 160
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a command on an input.
-
-    Attributes
-    ----------
-    name : str
-        What was tried.
-    command : str
-        As typed.
-    input : str
-        What it was tried on.
-    status : str
-        done, failed, known (a failure of DIALS itself) or absent (not tried).
-    message : str
-        What came out, or what went wrong.
-    """
-
-    name: str
-    command: str
-    input: str
-    status: str
-    message: str
-
-
-def make_sweep(folder: Path) -> Path:
-    """Simulate and import a truncated sweep; returns the experiments."""
-    folder.mkdir(parents=True, exist_ok=True)
-    options = [f"scan.n_images={N_IMAGES}", f"geometry.image_size={SIZE},{SIZE}"]
-    options.append("output.unclipped=False")
-    _, advice = simulate(folder, options)
-    run(["dials.import", *advice], folder)
-    return folder / "imported.expt"
-
-
-def correct(experiments: Path, folder: Path, kind: str) -> None:
-    """Correct a sweep to one output format."""
-    folder.mkdir()
-    command = ["dials.truncfix", str(experiments), f"output.format={kind}"]
-    run([*command, "output.directory=corrected", "output.html=None"], folder)
-
-
-def postrefine(folder: Path, kind: str) -> None:
-    """Simulate stills and put them on one scale."""
-    stills = folder / "stills"
-    options = [f"stills.n_lattices={N_STILLS}", "d_min=3.1", f"stills.batch={BATCH}"]
-    if not stills.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["dials.truncfix_simulate", "source=stills", *options]
-        run([*command, f"output.directory={stills.name}"], folder)
-    most = BATCH if kind == "numbered parts" else N_STILLS
-    output = folder / kind.replace(" ", "_")
-    output.mkdir()
-    files = sorted(map(str, stills.glob("integrated*")))
-    options = [f"output.lattices_per_file={most}", "output.html=None"]
-    run(["dials.truncfix_postrefine", *files, *options], output)
 
 
 def attempt(step: Step, folder: Path, kind: str, display: Path | None) -> Outcome:
@@ -125,6 +68,7 @@ def attempt(step: Step, folder: Path, kind: str, display: Path | None) -> Outcom
     if step.display and display is None:
         return outcome("absent", "Xvfb is not installed")
     command = [str(BIN / program), *arguments]
+    printed = ""
     try:
         printed = (
             watch(command, folder, display, PATIENCE)
@@ -133,15 +77,21 @@ def attempt(step: Step, folder: Path, kind: str, display: Path | None) -> Outcom
         )
         return outcome("done", step.check(folder, printed))
     except subprocess.CalledProcessError as error:
-        message = _last_words(str(error.output))
+        printed = str(error.output)
+        message = _last_words(printed)
         message = f"exit code {error.returncode}: {message}"
     except subprocess.TimeoutExpired:
         message = f"not done after {PATIENCE} s"
     except (ValueError, RuntimeError, OSError, KeyError) as error:
         message = str(error)
-    if step.excuse is not None and re.search(step.excuse[0], message):
-        return outcome("known", f"{message} ({step.excuse[1]})")
-    return outcome("failed", message)
+    if step.reason is None or not re.search(step.reason.message, message):
+        return outcome("failed", message)
+    if step.reason.complete:
+        try:
+            message = f"exit code 1, but {step.check(folder, printed)}"
+        except ValueError as error:
+            return outcome("failed", str(error))
+    return replace(outcome("failed", message), reason=step.reason.text)
 
 
 def _expanded(folder: Path, word: str) -> list[str]:
@@ -180,105 +130,80 @@ def _last_words(printed: str) -> str:
     return " ".join(text.split())[:LONGEST]
 
 
-def compared(outcomes: list[Outcome], same: set[str]) -> list[Outcome]:
-    """Let steps fail whose output is not that of the first input."""
-    first: dict[str, str] = {}
-    result = []
-    for outcome in outcomes:
-        # what is read again has another name for every format
-        if outcome.status == "done" and outcome.command in same:
-            expected = first.setdefault(outcome.command, outcome.message)
-            if outcome.message != expected:
-                outcome = Outcome(
-                    outcome.name,
-                    outcome.command,
-                    outcome.input,
-                    "failed",
-                    f"{outcome.message}, in the place of {expected}",
-                )
-        result.append(outcome)
-    return result
+def steps_on(kind: str) -> Iterator[Step]:
+    """Yield what is tried on an input; on stock data what ours is compared with."""
+    if kind in SWEEPS:
+        yield from sweep_steps(SWEEPS[kind])
+    elif kind in TABLES:
+        yield from table_steps(kind)
+    else:
+        sweep = kind == STOCK_SWEEP
+        steps = sweep_steps("stock_*.cbf", "stock.expt") if sweep else table_steps(kind)
+        yield from (step for step in steps if step.quick or step.reason)
 
 
-def chosen(
-    steps: Iterator[Step], args: argparse.Namespace, first: bool
-) -> Iterator[Step]:
+def chosen(kind: str, args: argparse.Namespace, first: bool) -> Iterator[Step]:
     """Leave out what was not asked for, or was done on the first input of its kind."""
-    for step in steps:
+    for step in steps_on(kind):
         named = not args.only or any(word in step.command for word in args.only)
         if named and (step.quick or not args.quick) and (first or not step.once):
             yield step
 
 
-def try_all(args: argparse.Namespace, folder: Path) -> list[Outcome]:
-    """Make all inputs, and try every step on each."""
+def try_all(
+    args: argparse.Namespace, folder: Path, keep: Callable[[list[Outcome]], None]
+) -> list[Outcome]:
+    """Make all inputs, try every step on each, and keep what is known after each."""
     outcomes: list[Outcome] = []
-    same: set[str] = set()
-    inputs = args.inputs or [*SWEEPS, *TABLES]
+    inputs = args.inputs or INPUTS
     firsts = {
         next((kind for kind in inputs if kind in kinds), None)
-        for kinds in (SWEEPS, TABLES)
+        for kinds in (SWEEPS, TABLES, [STOCK_SWEEP], [STOCK_STILLS])
     }
     with virtual_display() as display:
         for kind in inputs:
-            work = folder / kind.replace(" ", "_")
-            if kind in SWEEPS:
-                imported = folder / "sweep" / "imported.expt"
-                if not imported.exists():
-                    make_sweep(folder / "sweep")
-                if not work.exists():
-                    correct(imported, work, kind)
-                steps = sweep_steps(SWEEPS[kind])
-            else:
-                if not work.exists():
-                    postrefine(folder, kind)
-                steps = table_steps(kind)
-            for step in chosen(steps, args, kind in firsts):
+            work = fresh_copy(kind, folder, again=bool(args.only))
+            for step in chosen(kind, args, kind in firsts):
                 outcome = attempt(step, work, kind, display)
-                if step.same:
-                    same.add(step.command)
+                # whether a failure is known is seen when stock data were tried too
+                status = "stock?" if outcome.reason else outcome.status
                 print(
-                    f"{kind:15}{outcome.status:7}{outcome.command}\n"
-                    f"{'':22}{outcome.message}",
+                    f"{kind:15}{status:7}{outcome.command}\n{'':22}{outcome.message}",
                     flush=True,
                 )
                 outcomes.append(outcome)
-    return compared(outcomes, same)
-
-
-def record_outcomes(path: Path, version: str, outcomes: list[Outcome]) -> None:
-    """Write what happened; of commands not tried this time, what is there stays."""
-    found = [asdict(each) for each in outcomes]
-    if path.exists():
-        before = json.loads(path.read_text())["outcomes"]
-        again = {(each["input"], each["command"]): each for each in found}
-        kept = [again.pop((e["input"], e["command"]), e) for e in before]
-        found = [*kept, *again.values()]
-    record = {"dials": version, "outcomes": found}
-    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+            keep(outcomes)
+    return outcomes
 
 
 def main() -> int:
     """Try everything; returns 1 if something failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="only the main commands")
-    parser.add_argument("--inputs", nargs="+", choices=[*SWEEPS, *TABLES])
+    parser.add_argument("--inputs", nargs="+", choices=INPUTS)
     parser.add_argument(
         "--only", nargs="+", default=[], help="commands with one of these words"
     )
     parser.add_argument("--folder", type=Path, help="keep the files here")
     parser.add_argument("--json", type=Path, help="folder for the record")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = (args.folder or Path(temporary)).absolute()
-        outcomes = try_all(args, folder)
     found = re.search(r"\d+(\.\w+)+", dials_version())
     version = found[0] if found else "unknown"
-    if args.json:
-        args.json.mkdir(parents=True, exist_ok=True)
-        record_outcomes(args.json / f"dials-{version}.json", version, outcomes)
-    failed = [each for each in outcomes if each.status == "failed"]
-    print(f"\nDIALS {version}: {len(outcomes)} tried, {len(failed)} failed")
+    path = args.json / f"dials-{version}.json" if args.json else None
+    steps = {kind: list(steps_on(kind)) for kind in INPUTS}
+    whole = not (args.quick or args.inputs or args.only)
+    before = [] if whole or path is None else recorded(path)
+
+    def keep(outcomes: list[Outcome]) -> None:
+        if path is not None:
+            write_record(path, version, judged(steps, before, outcomes))
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (args.folder or Path(temporary)).absolute()
+        outcomes = try_all(args, folder, keep)
+    everything = judged(steps, before, outcomes)
+    failed = [each for each in everything if each.status == "failed"]
+    print(f"\nDIALS {version}: {len(outcomes)} tried, {len(failed)} failed in all")
     for each in failed:
         print(f"{each.input}: {each.command}: {each.message}")
     return 1 if failed else 0

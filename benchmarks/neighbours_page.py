@@ -10,7 +10,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from neighbour_steps import SWEEPS, TABLES
+from neighbour_inputs import (
+    BATCH,
+    N_IMAGES,
+    N_STILLS,
+    STOCK_STILLS,
+    STOCK_SWEEP,
+    SWEEPS,
+    TABLES,
+)
 from rst_pages import DOCS, MEASURED, section, table
 
 PAGE = DOCS / "neighbours.rst"
@@ -44,13 +52,23 @@ def cell(outcomes: list[dict[str, Any]], n_inputs: int, notes: Notes) -> str:
         return ""
     done = sum(each["status"] == "done" for each in outcomes)
     numbers = {
-        notes.number(f"``{each['command'].split()[0]}``: {plain(each['message'])}")
-        for each in outcomes
-        if each["status"] != "done"
+        notes.number(note(each)) for each in outcomes if each["status"] != "done"
     }
     marks = ", ".join(str(number) for number in sorted(numbers))
-    text = f"{done} of {n_inputs}"
+    known = {each["status"] for each in outcomes} == {"known"}
+    text = "as stock data" if known else f"{done} of {n_inputs}"
     return f"{text} [{marks}]" if marks else text
+
+
+def note(outcome: dict[str, Any]) -> str:
+    """Say what went wrong, and why."""
+    command = " ".join(generic(outcome).split()[:1] + _formats(outcome))
+    text = f"``{command}``: {plain(outcome['message'])}"
+    return f"{text}. {plain(outcome['reason'])}." if outcome["reason"] else text
+
+
+def _formats(outcome: dict[str, Any]) -> list[str]:
+    return [word for word in outcome["command"].split() if word.startswith("format=")]
 
 
 def plain(message: str) -> str:
@@ -98,6 +116,7 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
     head = ["Command", "What came out", *releases]
     sweeps = table(head, list(rows(found, tuple(SWEEPS), notes)))
     tables = table(head, list(rows(found, TABLES, notes)))
+    stock = table(head, list(rows(found, (STOCK_SWEEP, STOCK_STILLS), notes)))
     texts = [f"{number}. {text}" for number, text in enumerate(notes.texts, 1)]
     return (
         "\n\n".join(
@@ -105,27 +124,37 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
                 section("Commands of DIALS"),
                 ".. Written by benchmarks/neighbours_page.py from measured/dials-*.json:\n"
                 "   change these, not this page.",
-                "``python benchmarks/neighbours.py`` runs commands of DIALS on what this "
-                "package writes, and looks at what they leave behind: numbers of images and "
-                "reflections, pixels that are the same as before, merged files that iotbx "
-                "reads. The tables say what was tried with DIALS "
-                f"{' and '.join(releases)}. *3 of 4*: of four inputs that it was tried on, exit "
-                "code 0 and sane output on three; numbers in brackets are those of the notes at "
-                "the end. *What came out* is of the first input of the first release.",
+                "``make neighbours`` runs commands of DIALS on what this package writes, and "
+                "looks at what they leave behind: numbers of images and reflections, pixels "
+                "that are the same as before, merged files that iotbx reads. The tables say "
+                f"what was tried with DIALS {' and '.join(releases)}. *3 of 4*: of four "
+                "inputs that it was tried on, exit code 0 and sane output on three. *As "
+                "stock data*: it fails, and fails in the same way on data that this package "
+                "did not touch. Numbers in brackets are those of the notes at the end. "
+                "*What came out* is of the first input of the first release.",
                 section(
                     "Corrected sweeps",
-                    "A simulated sweep of 40 images, corrected to CBF, SMV, NeXus and a "
-                    "sidecar, one folder for each. What reads images has to give the same numbers "
-                    "on each; the rest is tried on the first.",
+                    f"A simulated sweep of {N_IMAGES} images, corrected to CBF, SMV, NeXus "
+                    "and a sidecar, one folder for each. What reads images has to give the "
+                    "same numbers on each; the rest is tried on the first.",
                     sweeps,
                 ),
                 section(
                     "Postrefined tables",
-                    "60 simulated stills, postrefined to ``postrefined.expt`` and "
-                    "``postrefined.refl``, and with ``output.lattices_per_file=20`` to "
-                    "three numbered parts, which ``dials.combine_experiments`` joins: "
-                    "``dials.merge`` takes one pair of files.",
+                    f"{N_STILLS} simulated stills, integrated by ``dials.stills_process`` and "
+                    "postrefined to ``postrefined.expt`` and ``postrefined.refl``, and with "
+                    f"``output.lattices_per_file={BATCH}`` to three numbered parts, which "
+                    "``dials.combine_experiments`` joins: ``dials.merge`` takes one pair of "
+                    "files.",
                     tables,
+                ),
+                section(
+                    "Stock data",
+                    "What ours is compared with: a sweep that needs no correction, which "
+                    "``dials.convert_to_cbf`` wrote (``stock_*.cbf``, ``stock.expt``), and the "
+                    "same stills scaled by ``dials.scale`` (``stock.expt``, ``stock.refl``). The "
+                    "main commands are run on them, and those that fail above.",
+                    stock,
                 ),
                 section("Notes", "\n".join(texts) or "Nothing failed."),
             ]
