@@ -94,7 +94,7 @@ def _stills_steps(name: str) -> Iterator[Step]:
         reflections("rescaled.refl", LEAST),
     )
     yield Step(
-        f"dials.cosym {files} output.experiments=cosym.expt"
+        f"dials.cosym {files} dimensions=2 output.experiments=cosym.expt"
         " output.reflections=cosym.refl",
         written("cosym.refl"),
     )

@@ -145,7 +145,10 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
                     "postrefined to ``postrefined.expt`` and ``postrefined.refl``, and with "
                     f"``output.lattices_per_file={BATCH}`` to three numbered parts, which "
                     "``dials.combine_experiments`` joins: ``dials.merge`` takes one pair of "
-                    "files.",
+                    "files. Tables that were made without images (CrystFEL streams, "
+                    "``stills.output=reflections``) have no image sets: "
+                    "``dials.unit_cell_histogram``, which counts crystals on each image "
+                    "(``plot_number_of_crystals``), fails on these.",
                     tables,
                 ),
                 section(
