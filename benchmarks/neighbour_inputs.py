@@ -22,7 +22,7 @@ N_IMAGES, SIZE, N_STILLS, BATCH = 40, 640, 60, 20
 #: Resolution of the stills, Å, and gain of the simulated camera, ADU.
 D_MIN, GAIN = 3.3, 9
 #: What keeps the camera from truncating.
-UNTRUNCATED = "camera.pedestal=100"
+PEDESTAL = "pedestal=100"
 #: Stills have a cubic crystal, for many equivalents of each reflection.
 STILLS_GROUP = "P 43 3 2"
 CUBIC = ("crystal.unit_cell=78,78,78,90,90,90", f"crystal.space_group={STILLS_GROUP}")
@@ -120,13 +120,14 @@ def _correct(experiments: Path, work: Path, kind: str) -> None:
 def _stock_sweep(work: Path) -> None:
     """Have DIALS write a sweep that needs no correction, and import it."""
     work.mkdir(parents=True)
-    advice = _simulate(work, f"scan.n_images={N_IMAGES}", UNTRUNCATED)
+    advice = _simulate(work, f"scan.n_images={N_IMAGES}", f"camera.{PEDESTAL}")
     run(["dials.import", *advice, "output.experiments=recorded.expt"], work)
     command = ["dials.convert_to_cbf", "recorded.expt"]
     run([*command, "output.template=stock_%04d.cbf"], work)
     images = sorted(path.name for path in work.glob("stock_*.cbf"))
-    gain = f"geometry.detector.panel.gain={GAIN}"
-    run(["dials.import", *images, gain, "output.experiments=stock.expt"], work)
+    # headers as DIALS writes them have neither
+    panel = [f"geometry.detector.panel.{x}" for x in (f"gain={GAIN}", PEDESTAL)]
+    run(["dials.import", *images, *panel, "output.experiments=stock.expt"], work)
 
 
 def _stills(folder: Path) -> Path:
@@ -143,7 +144,7 @@ def _stills(folder: Path) -> Path:
         "stills.mosaicity=0.02",
         f"d_min={D_MIN}",
         *CUBIC,
-        UNTRUNCATED,
+        f"camera.{PEDESTAL}",
     )
     known = ExperimentList.from_file(str(stills / "simulated" / "known.expt"))
     _as_stock_images(known, stills).as_file(str(stills / "known.expt"))
@@ -186,6 +187,15 @@ def _integrated(stills: Path) -> list[str]:
     return sorted(str(path) for path in stills.glob("idx-*_integrated.*"))
 
 
+def _in_parts(stills: Path, parts: Path) -> list[str]:
+    """Split the stills: lattices of one input file stay together in the output."""
+    parts.mkdir()
+    names = ["output.experiments_prefix=part", "output.reflections_prefix=part"]
+    chunk = f"output.chunk_size={BATCH}"
+    run(["dials.split_experiments", *_integrated(stills), *names, chunk], parts)
+    return sorted(str(path) for path in parts.glob("part_*"))
+
+
 def _stock_scaled(stills: Path, work: Path) -> None:
     """Scale the stills by DIALS itself."""
     work.mkdir()
@@ -196,6 +206,9 @@ def _stock_scaled(stills: Path, work: Path) -> None:
 def _postrefine(stills: Path, work: Path, kind: str) -> None:
     """Put the stills on one scale."""
     work.mkdir()
-    most = BATCH if kind == "numbered parts" else N_STILLS
-    options = [f"output.lattices_per_file={most}", "output.html=None"]
-    run(["dials.truncfix_postrefine", *_integrated(stills), *options], work)
+    parts = kind == "numbered parts"
+    files = _in_parts(stills, work / "given") if parts else _integrated(stills)
+    options = ["output.html=None"]
+    if parts:
+        options.append(f"output.lattices_per_file={BATCH}")
+    run(["dials.truncfix_postrefine", *files, *options], work)
