@@ -40,6 +40,14 @@ def says(pattern: str, label: str = "") -> Check:
     return check
 
 
+def resolution_limit(folder: Path, printed: str) -> str:
+    """Ask for the page of dials.estimate_resolution, and what it says of CC½."""
+    _existing(folder, "dials.estimate_resolution.html")
+    # newer releases say nothing where their fit finds no limit
+    found = re.search(r"^Resolution cc_half:? *(\S+)", printed, re.MULTILINE)
+    return f"by CC½, Å: {found[1]}" if found else "no limit by CC½"
+
+
 def written(pattern: str, least: int = 1) -> Check:
     """Ask for files that are not empty."""
 

@@ -10,6 +10,7 @@ from neighbour_checks import (
     lines,
     merged,
     reflections,
+    resolution_limit,
     says,
     unmerged,
     written,
@@ -54,7 +55,7 @@ NO_PROFILES = Reason(
     "profiles; stills are only summed",
 )
 ONE_SCAN = Reason(
-    "exit code 1: Error:$",
+    "exit code 1: (Assertion)?Error:?$",
     "dials/util/export_sadabs.py asserts that there is one experiment, and that it has a "
     "scan",
 )
@@ -196,7 +197,7 @@ def scaled_steps(
     )
     yield Step(
         f"dials.estimate_resolution {files}",
-        says(r"Resolution cc_half:? *(\S+)", "by CC½, Å:"),
+        resolution_limit,
         quick=True,
         reason=EXIT_CODE,
     )

@@ -122,7 +122,7 @@ def _printed(command: list[str], folder: Path) -> str:
 
 def _last_words(printed: str) -> str:
     """Take the end of what a program said, without the advice on where to write to."""
-    text = re.sub(r"Please report this error .*?@\S+: ", "", printed).strip()
+    text = re.sub(r"Please report this error .*?@\S+:\s*", "", printed).strip()
     if (sorry := text.rfind("Sorry: ")) >= 0:
         text = text[sorry:]
     else:
