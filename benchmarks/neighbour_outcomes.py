@@ -56,13 +56,18 @@ def judged(
     """
     latest = {(each.input, each.command): each for each in (*before, *now)}
     kept = [
-        latest[kind, step.command]
+        _in_words_of_today(latest[kind, step.command], step)
         for kind in INPUTS
         for step in steps[kind]
         if (kind, step.command) in latest
     ]
     same = {step.command for kind in SWEEPS for step in steps[kind] if step.same}
     return known(compared(kept, same))
+
+
+def _in_words_of_today(outcome: Outcome, step: Step) -> Outcome:
+    known_as = step.reason.text if step.reason and outcome.reason else ""
+    return replace(outcome, reason=known_as)
 
 
 def compared(outcomes: list[Outcome], same: set[str]) -> list[Outcome]:

@@ -46,8 +46,8 @@ class Reason:
 #: Reasons of failures, from the source of DIALS.
 OLD_WX = Reason(
     "unexpected type 'float'",
-    "dials/viewer and the wxtbx of this release hand wxPython floats where Debian's, "
-    "which is newer, wants integers",
+    "dials/util/wx_viewer.py and dials/util/image_viewer/slip_viewer/pyslip.py hand "
+    "wxPython floats (1000 / spintimer_maxfps, x + x_off) where it takes integers",
 )
 NO_PROFILES = Reason(
     "Empty reflection table",

@@ -34,16 +34,23 @@ def records() -> dict[str, list[dict[str, Any]]]:
 
 
 class Notes:
-    """Numbered notes on what did not work."""
+    """Numbered notes on what did not work; commands that fail alike share one."""
 
     def __init__(self) -> None:
+        self._numbers: dict[tuple[str, str], int] = {}
         self.texts: list[str] = []
 
-    def number(self, text: str) -> int:
+    def number(self, outcome: dict[str, Any]) -> int:
         """Give the number of a note, a new one if it was not there."""
-        if text not in self.texts:
+        command = " ".join(generic(outcome).split()[:1] + _formats(outcome))
+        message = plain(outcome["message"].rstrip(".: "))
+        why = plain(outcome["reason"])
+        key = (command, why or message)
+        if key not in self._numbers:
+            text = f"``{command}``: {message}." + (f" {why}." if why else "")
             self.texts.append(text)
-        return self.texts.index(text) + 1
+            self._numbers[key] = len(self.texts)
+        return self._numbers[key]
 
 
 def cell(outcomes: list[dict[str, Any]], n_inputs: int, notes: Notes) -> str:
@@ -51,20 +58,12 @@ def cell(outcomes: list[dict[str, Any]], n_inputs: int, notes: Notes) -> str:
     if not outcomes:
         return ""
     done = sum(each["status"] == "done" for each in outcomes)
-    numbers = {
-        notes.number(note(each)) for each in outcomes if each["status"] != "done"
-    }
+    numbers = {notes.number(each) for each in outcomes if each["status"] != "done"}
     marks = ", ".join(str(number) for number in sorted(numbers))
     known = {each["status"] for each in outcomes} == {"known"}
-    text = "as stock data" if known else f"{done} of {n_inputs}"
+    ours = any(each["input"] in (*SWEEPS, *TABLES) for each in outcomes)
+    text = "as stock data" if known and ours else f"{done} of {n_inputs}"
     return f"{text} [{marks}]" if marks else text
-
-
-def note(outcome: dict[str, Any]) -> str:
-    """Say what went wrong, and why."""
-    command = " ".join(generic(outcome).split()[:1] + _formats(outcome))
-    text = f"``{command}``: {plain(outcome['message'])}"
-    return f"{text}. {plain(outcome['reason'])}." if outcome["reason"] else text
 
 
 def _formats(outcome: dict[str, Any]) -> list[str]:
