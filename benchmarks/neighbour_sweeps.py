@@ -207,9 +207,12 @@ def _later_steps() -> Iterator[Step]:
         " output.reflections=static.refl",
         experiments("static.expt", 1),
     )
-    yield from exports(
-        "static.expt integrated.refl", ("pets", "", written("dials_dyn*"), None)
+    yield Step(
+        "dials.integrate static.expt static.refl nproc=1"
+        " output.experiments=even.expt output.reflections=even.refl",
+        integrated("even.refl", 4000),
     )
+    yield from exports("even.expt even.refl", ("pets", "", written("dials_dyn*"), None))
     yield Step(
         "dials.plot_reflections integrated.expt integrated.refl",
         written("centroids.png"),
