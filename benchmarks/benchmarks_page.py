@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
-from rst_pages import DOCS, MEASURED, section, table
+from rst_pages import DOCS, MEASURED, page_title, section, table
 
 RECORD = MEASURED / "benchmarks.json"
 PAGE = DOCS / "benchmarks.rst"
@@ -199,7 +199,7 @@ def page(record: dict[str, Any]) -> str:
     minutes = sum(each["seconds"] for each in done.values()) / 60
 
     def parts() -> Iterator[str]:
-        yield section("Benchmarks")
+        yield page_title("Benchmarks")
         yield (
             ".. Written by benchmarks/benchmarks_page.py from measured/benchmarks.json:\n"
             "   change these, not this page."

@@ -19,7 +19,7 @@ from neighbour_inputs import (
     SWEEPS,
     TABLES,
 )
-from rst_pages import DOCS, MEASURED, section, table
+from rst_pages import DOCS, MEASURED, page_title, section, table
 
 PAGE = DOCS / "neighbours.rst"
 #: One input's outcomes of one release, by command.
@@ -120,7 +120,7 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
     return (
         "\n\n".join(
             [
-                section("Commands of DIALS"),
+                page_title("Commands of DIALS"),
                 ".. Written by benchmarks/neighbours_page.py from measured/dials-*.json:\n"
                 "   change these, not this page.",
                 "``make neighbours`` runs commands of DIALS on what this package writes, and "

@@ -18,6 +18,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return str(tabulate(text[1:], text[0], tablefmt="rst", disable_numparse=True))
 
 
+def page_title(title: str) -> str:
+    """Give the title of a page, above its sections."""
+    line = "=" * len(title)
+    return f"{line}\n{title}\n{line}"
+
+
 def section(title: str, *paragraphs: str) -> str:
     """Title, and what is below it."""
     return "\n\n".join([f"{title}\n{'=' * len(title)}", *paragraphs])

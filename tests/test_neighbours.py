@@ -54,6 +54,49 @@ def test_a_step_that_leaves_nothing_behind_has_failed(benchmark, tmp_path):
     assert attempt(step, tmp_path, "cbf", None).status == "absent"
 
 
+def test_a_failure_is_known_only_where_stock_data_fail_alike(benchmark):
+    results = benchmark("neighbour_outcomes")
+    reason = benchmark("neighbour_steps").NO_TEMPLATE.text
+
+    def judged(stock_input, stock_status, stock_reason):
+        def outcome(name, kind, status, why):
+            command = f"dials.export {name}.expt format=mosflm"
+            return results.Outcome("dials.export", command, kind, status, "", why)
+
+        stock = outcome("stock", stock_input, stock_status, stock_reason)
+        ours = outcome("postrefined", "postrefined", "failed", reason)
+        return results.known([ours, stock])[0].status
+
+    assert judged("stock stills", "failed", reason) == "known"
+    assert judged("stock stills", "done", "") == "failed"
+    assert judged("stock stills", "failed", "another reason") == "failed"
+    assert judged("stock sweep", "failed", reason) == "failed"
+
+
+def test_a_reason_is_that_of_its_message_only(benchmark, tmp_path):
+    attempt = benchmark("neighbours").attempt
+    steps = benchmark("neighbour_steps")
+
+    def refuse(folder, printed):
+        raise ValueError("no attribute 'get_oscillation'")
+
+    with_reason = steps.Step("dials.version", refuse, reason=steps.NO_SCAN)
+    assert attempt(with_reason, tmp_path, "cbf", None).reason == steps.NO_SCAN.text
+    step = steps.Step("dials.version", refuse, reason=steps.NO_PROFILES)
+    outcome = attempt(step, tmp_path, "cbf", None)
+    assert outcome.status == "failed" and not outcome.reason
+
+
+def test_what_changed_between_formats_has_failed(benchmark):
+    results = benchmark("neighbour_outcomes")
+    outcomes = [
+        results.Outcome("dials.show", "dials.show truncfix.expt", kind, "done", text)
+        for kind, text in (("cbf", "a"), ("smv", "a"), ("nexus", "b"))
+    ]
+    found = results.compared(outcomes, {"dials.show truncfix.expt"})
+    assert [each.status for each in found] == ["done", "done", "failed"]
+
+
 def test_the_page_on_benchmarks_is_that_of_the_record(benchmark):
     page = benchmark("benchmarks_page")
     if not page.RECORD.exists():
