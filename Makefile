@@ -23,7 +23,7 @@ help:
 	@echo "make test-readme  follow README.rst to the letter, on a bare Debian root"
 	@echo "make check        run lint, all tests, the slow ones too, the fuzzer, test-readme"
 	@echo "make bench        time the program against its peers"
-	@echo "make neighbours   try commands of DIALS, oldest and newest, on what is written"
+	@echo "make neighbours   try commands of DIALS, oldest and newest, on what is written (long)"
 	@echo "make docs         build the documentation: docs/_build/html/index.html"
 	@echo "make tutorials    run the commands of the tutorials; renew their output and pictures"
 	@echo "make lint         ruff check, ruff format --check, mypy"

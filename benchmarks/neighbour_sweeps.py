@@ -44,7 +44,6 @@ def sweep_steps(images: str, corrected: str = "truncfix.expt") -> Iterator[Step]
     yield Step(
         f"dials.show {corrected}",
         says(r"pedestal: *(\S+)", "pedestal"),
-        True,
         quick=True,
     )
     yield Step(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,6 +109,13 @@ def generic(outcome: dict[str, Any]) -> str:
     return " ".join(dict.fromkeys(kept))
 
 
+def tried_on(release: str, outcomes: list[dict[str, Any]]) -> str:
+    """Say on which inputs how many commands were tried."""
+    numbers = Counter(each["input"] for each in outcomes)
+    inputs = ", ".join(f"{kind} ({number})" for kind, number in numbers.items())
+    return f"Commands tried with DIALS {release}: {inputs}."
+
+
 def page(found: dict[str, list[dict[str, Any]]]) -> str:
     """Whole page."""
     notes = Notes()
@@ -131,6 +139,7 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
                 "stock data*: it fails, and fails in the same way on data that this package "
                 "did not touch. Numbers in brackets are those of the notes at the end. "
                 "*What came out* is of the first input of the first release.",
+                *(tried_on(release, outcomes) for release, outcomes in found.items()),
                 section(
                     "Corrected sweeps",
                     f"A simulated sweep of {N_IMAGES} images, corrected to CBF, SMV, NeXus "
