@@ -91,7 +91,7 @@ def rows(
         cells, shown = [], ""
         for outcomes in mine.values():
             alike = [each for each in outcomes if generic(each) == command]
-            cells.append(cell(alike, len({each["input"] for each in alike}), notes))
+            cells.append(cell(alike, len(alike), notes))
             shown = shown or next(
                 (e["message"] for e in alike if e["status"] == "done"), ""
             )
