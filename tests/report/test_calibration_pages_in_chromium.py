@@ -1,4 +1,4 @@
-"""Pages of gain and dose as a browser shows them."""
+"""Pages of calibrations as a browser shows them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from browser import look_at
 from dials_truncfix.calibrate.dose.dose_words import findings as dose_findings
 from dials_truncfix.calibrate.dose.image_dose import Scale, image_dose
 from dials_truncfix.calibrate.gain.gain_calibration import calibrate_gain
+from dials_truncfix.command_line.truncfix_calibrate import run
 from dials_truncfix.report.dose_page import dose_page
 from dials_truncfix.report.gain_page import gain_page
+from distorted_crystals import distorted_files
 from flat_images import BRIGHT, DARK, flat_pixels, in_memory
+from powder_images import write_powder
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
+
+QUIET = ("log", "json", "experiments", "reflections", "x_map", "y_map", "phil")
 
 
 @pytest.mark.parametrize(
@@ -39,3 +44,32 @@ def test_dose(tmp_path):
     seen = look_at(page, 800, tmp_path)
     require_readable(seen, 2)
     assert "e⁻/Å²" in seen.found["text"]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Pages of rings and spots, as the command writes them."""
+    folder = tmp_path_factory.mktemp("pages")
+    image = write_powder(folder, 3, 12.0)
+    quiet = [f"output.{name}=None" for name in QUIET]
+    rings = folder / "rings.html"
+    run(["mode=rings", str(image), "rings.standard=aluminium", f"output.html={rings}",
+         *quiet])  # fmt: skip
+    (crystal,) = distorted_files(1, noise=0.15)
+    table = folder / "crystal.refl"
+    crystal.table.as_file(table)
+    crystal.experiments.as_file(table.with_suffix(".expt"))
+    spots = folder / "spots.html"
+    run(["mode=spots", str(table), f"output.html={spots}", *quiet])
+    return {"rings": rings, "spots": spots}
+
+
+@pytest.mark.parametrize(
+    ("mode", "n_figures", "words"),
+    [("rings", 5, "Are they the standard's rings?"), ("spots", 3, "RMSD of angles")],
+)
+@pytest.mark.parametrize("width", [1280, 400])
+def test_rings_and_spots(tmp_path, written, mode, n_figures, words, width):
+    seen = look_at(written[mode], width, tmp_path)
+    require_readable(seen, n_figures)
+    assert words in seen.found["text"]
