@@ -135,8 +135,9 @@ def by_camera(result: GainCalibration) -> CameraNumbers | None:
         return None
     factor = spread_factor(result)
     spots = _NONE if result.flat else _OF_CAMERA
-    pulses = _OF_PULSES * fit.model.pulse_variance
-    electron = _OF_ELECTRON * fit.model.pulse_variance
+    # where light spreads, heights are those of parts of an electron, and vary more
+    height_variance = min(fit.model.pulse_variance, 1.0)
+    pulses, electron = _OF_PULSES * height_variance, _OF_ELECTRON * height_variance
     single = _wider(
         Measured(fit.effective_gain, fit.effective_gain_sd),
         math.hypot(spots.gain, pulses),
