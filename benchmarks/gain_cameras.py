@@ -31,7 +31,7 @@ from dials_truncfix.calibrate.gain.gain_calibration import (
 from dials_truncfix.calibrate.gain.known import GainOptions
 
 #: Seeds on which nothing was set.
-FIRST_SEED = 500
+FIRST_SEED = 600
 
 
 @dataclass(frozen=True)

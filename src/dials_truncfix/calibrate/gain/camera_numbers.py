@@ -239,9 +239,11 @@ def _error_of_neighbours(result: GainCalibration) -> _ErrorOfSpots:
     transfer = result.transfer
     if result.flat or transfer is None:
         return _NONE
-    if transfer.spread:
-        return _OF_SPREAD
     share = abs(transfer.covariance_slope) / transfer.pixels.gain
+    if transfer.spread:
+        # all that neighbours share may be of spots, up to the variance of a pixel
+        part = 1.0 / (1.0 + share)
+        return _ErrorOfSpots(max(_OF_SPREAD.gain, part), max(_OF_SPREAD.pedestal, part))
     return _OF_HINT if transfer.hint_of_spread and share > _HINT else _NONE
 
 
