@@ -79,6 +79,30 @@ def test_images_and_header_come_back(tmp_path, compression):
         assert file[nexus_data.DATASET].chunks == (1, *SHAPE)
 
 
+@pytest.mark.parametrize("compression", ["gzip", "uncompressed"])
+def test_images_in_runs_of_narrow_pixels(tmp_path, compression):
+    image = np.arange(-20, -20 + np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
+    runs = [image.ravel()[i : i + 7] for i in range(0, image.size, 7)]
+    path = tmp_path / "a.h5"
+    with nexus_data.open_data_file(path, (2, *SHAPE), compression) as store:
+        store(runs)
+        store(iter([-image.ravel()[::-1][:3], -image.ravel()[::-1][3:]]))
+    np.testing.assert_array_equal(nexus_data.read_image(path, 0), image)
+    np.testing.assert_array_equal(nexus_data.read_image(path, 1), -image[::-1, ::-1])
+
+
+@pytest.mark.parametrize("compression", ["gzip", "uncompressed"])
+@pytest.mark.parametrize("n_more", [-1, 1])
+def test_images_of_another_size_are_refused(tmp_path, compression, n_more):
+    n_pixels = int(np.prod(SHAPE))
+    pixels = np.zeros(n_pixels + n_more, np.int32)
+    shape = (2, *SHAPE)
+    with pytest.raises(ValueError, match=f"an image of {n_pixels} pixels has"):
+        with nexus_data.open_data_file(tmp_path / "a.h5", shape, compression) as store:
+            store([pixels[:5], pixels[5:]])
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_virtual_data_set_shows_each_image_at_its_number(tmp_path, monkeypatch):
     """For programs that know no data files, in whatever folder they run."""
     path = write(tmp_path, [(5, 6, 8), (9,)])

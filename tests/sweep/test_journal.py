@@ -4,11 +4,12 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dials_truncfix.parallel import task_map
 from dials_truncfix.sweep import journal as journal_module
-from dials_truncfix.sweep.journal import Journal
+from dials_truncfix.sweep.journal import Journal, is_whole, mark
 
 DONE = []
 
@@ -81,20 +82,48 @@ def test_what_is_not_whole_is_done_again(tmp_path, todo, name, damage):
     assert go_through(tmp_path, todo) == ([0, 10, 20, 30], [1], 3)
 
 
+def test_what_was_changed_without_a_trace_in_its_blocks_is_done_again(tmp_path, todo):
+    go_through(tmp_path, todo)
+    path, entry = tmp_path / "staged/1", tmp_path / "journal/1_write_number_00001.json"
+    # the same content, written anew long after the entry
+    later = entry.stat().st_mtime + 10
+    os.utime(path, (later, later))
+    assert go_through(tmp_path, todo) == ([0, 10, 20, 30], [1], 3)
+
+
+def test_marks_tell_large_files_apart(tmp_path):
+    path = tmp_path / "image"
+    content = bytearray(np.random.default_rng(0).bytes(5_000_000))
+    path.write_bytes(content)
+    whole = mark(path)
+    later = path.stat().st_mtime + 1
+    assert is_whole(path, whole, later)
+    for start, stop in ((0, 1), (len(content) - 1, len(content)), (2**20, 2**21)):
+        changed = content.copy()
+        # as a disk leaves what was not written yet
+        changed[start:stop] = bytes(stop - start)
+        path.write_bytes(changed)
+        assert not is_whole(path, whole, later)
+    path.write_bytes(content[:-1])
+    assert not is_whole(path, whole, later)
+    path.unlink()
+    assert not is_whole(path, whole, later)
+
+
 def test_what_another_task_has_done_does_not_count(tmp_path, todo):
     go_through(tmp_path, todo)
     others = [*todo[:3], replace(todo[3], number=7)]
     assert go_through(tmp_path, others) == ([0, 10, 20, 70], [7], 3)
 
 
-def test_hashes_are_those_of_the_files_in_their_final_place(tmp_path, todo):
+def test_marks_are_those_of_the_files_in_their_final_place(tmp_path, todo):
     for _ in range(2):
         with task_map(1) as tasks:
             final = {tmp_path / "staged": tmp_path / "final"}
             journal = Journal(tmp_path / "journal", tasks, final)
             list(journal(write_number, todo))
-        assert list(journal.hashes) == [tmp_path / "final" / str(i) for i in range(4)]
-        assert len(set(journal.hashes.values())) == 4
+        assert list(journal.marks) == [tmp_path / "final" / str(i) for i in range(4)]
+        assert len(set(journal.marks.values())) == 4
 
 
 def test_other_functions_are_called_as_ever(tmp_path, todo):

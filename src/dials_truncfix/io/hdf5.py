@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Callable
 
 import h5py
 
@@ -104,6 +104,11 @@ class _Sink:
     def flush(self) -> None:
         pass
 
+    def write_at(self, offset: int, data: Any) -> None:
+        """Write into a place that HDF5 has set aside."""
+        self.seek(offset)
+        self.write(data)
+
 
 @contextmanager
 def write_hdf5(path: PathLike) -> Iterator[Any]:
@@ -124,11 +129,24 @@ def write_hdf5(path: PathLike) -> Iterator[Any]:
     OSError
         If the folder cannot be written to, or the disk is full.
     """
+    with write_hdf5_and_bytes(path) as (file, _):
+        yield file
+
+
+@contextmanager
+def write_hdf5_and_bytes(
+    path: PathLike,
+) -> Iterator[tuple[Any, Callable[[int, Any], None]]]:
+    """As `write_hdf5`; what is yielded besides writes bytes at a place of the file.
+
+    HDF5 writes with several copies of what it is given. The places are those of
+    uncompressed chunks that it has set aside.
+    """
     with atomic_write(path) as stream, open(stream.name, "r+b", buffering=0) as raw:
         sink = _Sink(raw)
         try:
             with h5py.File(sink, "w") as file:
-                yield file
+                yield file, sink.write_at
         finally:
             if sink.error is not None:
                 raise sink.error from None

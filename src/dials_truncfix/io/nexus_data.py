@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Callable
 
@@ -17,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dials_truncfix.io.atomic import PathLike
-from dials_truncfix.io.hdf5 import DAMAGE, check_size, write_hdf5
+from dials_truncfix.io.hdf5 import DAMAGE, check_size, write_hdf5_and_bytes
 
-IntArray = npt.NDArray[np.int32]
+IntArray = npt.NDArray[np.signedinteger[Any]]
 
 #: Where the images are, in the data files and in the master.
 DATASET = "/entry/data/data"
@@ -52,7 +53,7 @@ def check_compression(compression: str) -> None:
 @contextmanager
 def open_data_file(
     path: PathLike, shape: tuple[int, int, int], compression: str = "gzip"
-) -> Iterator[Callable[[IntArray], None]]:
+) -> Iterator[Callable[[Iterable[IntArray]], None]]:
     """Write a data file, image by image; it appears when all went well.
 
     Parameters
@@ -67,34 +68,69 @@ def open_data_file(
     Yields
     ------
     callable
-        Writes the next image, an ndarray of int32 of shape (ny, nx).
+        Writes the next image: its pixels in runs of consecutive ones, such as its rows,
+        signed integers of up to 32 bits.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     ValueError
-        As `check_compression`.
+        As `check_compression`, or if an image has another number of pixels.
     """
     options = _filter(compression)
-    with write_hdf5(path) as file:
+    with write_hdf5_and_bytes(path) as (file, write_at):
         entry = file.create_group("entry")
         entry.attrs["NX_class"] = "NXentry"
         data = entry.create_group("data")
         data.attrs["NX_class"] = "NXdata"
         data.attrs["signal"] = "data"
+        creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        if compression == "uncompressed":
+            # all places are known before anything is written
+            creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+            creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         pixels = data.create_dataset(
-            "data", shape, "<i4", chunks=(1, *shape[1:]), **options
+            "data", shape, "<i4", chunks=(1, *shape[1:]), dcpl=creation, **options
         )
         positions = itertools.count()
 
-        def write(image: IntArray) -> None:
-            pixels[next(positions)] = image
+        def write(image: Iterable[IntArray]) -> None:
+            chunk = (next(positions), 0, 0)
+            runs = _checked(image, shape[1] * shape[2])
+            if compression == "uncompressed":
+                at = pixels.id.get_chunk_info_by_coord(chunk).byte_offset
+                for run in runs:
+                    write_at(at, run)
+                    at += run.nbytes
+            elif compression == "gzip":
+                deflate = zlib.compressobj(_GZIP_LEVEL)
+                pieces = [deflate.compress(run.data) for run in runs]
+                content = b"".join([*pieces, deflate.flush()])
+                pixels.id.write_direct_chunk(chunk, content)
+            else:
+                whole, start = np.empty(shape[1:], dtype="<i4"), 0
+                for run in runs:
+                    whole.reshape(-1)[start : start + run.size] = run
+                    start += run.size
+                pixels[chunk[0]] = whole
 
         yield write
 
 
-def read_image(path: PathLike, position: int) -> IntArray:
+def _checked(runs: Iterable[IntArray], n_pixels: int) -> Iterator[IntArray]:
+    """Make runs what the file holds, and see that there are as many pixels."""
+    n_found = 0
+    for run in runs:
+        n_found += run.size
+        if n_found > n_pixels:
+            break
+        yield np.ascontiguousarray(run, dtype="<i4")
+    if n_found != n_pixels:
+        raise ValueError(f"an image of {n_pixels} pixels has {n_found}")
+
+
+def read_image(path: PathLike, position: int) -> npt.NDArray[np.int32]:
     """Read one image of a data file.
 
     Parameters
@@ -122,7 +158,7 @@ def read_image(path: PathLike, position: int) -> IntArray:
             check_size(data, images=1)
             if _uses_bitshuffle(data):
                 _need_bitshuffle(f"{name} is compressed with bitshuffle, which")
-            pixels: IntArray = data[position]
+            pixels: npt.NDArray[np.int32] = data[position]
     except FileNotFoundError:
         raise ValueError(
             f"{name} is missing: put it back beside its master file, or run "

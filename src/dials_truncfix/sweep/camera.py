@@ -122,7 +122,7 @@ def settle_camera(
 def camera_histograms(task: CameraTask) -> BrightnessHistograms:
     """Measure the regions of one image that a camera is fitted to."""
     work = unpack(task.sweep)
-    frame = work.source.read(task.index)
+    frame = work.source.read(task.index, narrow=True)
     used = work.image_regions(frame).labels >= 0
     regions = brightness_regions(frame.pixels, used)
     n_regions = max(int(regions.max()) + 1, 1)

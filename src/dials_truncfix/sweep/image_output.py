@@ -12,7 +12,6 @@ import numpy as np
 
 import dials_truncfix
 from dials_truncfix import compat
-from dials_truncfix.correction.draws.pixel_runs import joined
 from dials_truncfix.io import cbf, smv
 from dials_truncfix.io.byte_offset import compress_runs
 from dials_truncfix.io.corrected_header import (
@@ -82,7 +81,7 @@ def open_output(
             destination.paths[0], shape, destination.compression
         ) as write:
             yield lambda index, frame, runs: write(
-                joined(marked_runs(frame, runs, destination.panel), source.shape)
+                marked_runs(frame, runs, destination.panel)
             )
         return
     paths = iter(destination.paths)
@@ -129,18 +128,10 @@ def corrected_header(
     )
 
 
-def marked_pixels(frame: Frame, pixels: IntArray, panel: PanelValues) -> IntArray:
-    """Give bad pixels a value that cannot pass for a measured one any more."""
-    if frame.valid.all():
-        return pixels
-    bad = (pixels < 0) & ~frame.valid
-    return np.where(bad, np.int32(panel.lowest - 1), pixels)
-
-
 def marked_runs(
     frame: Frame, runs: Iterable[SignedArray], panel: PanelValues
 ) -> Iterator[SignedArray]:
-    """Do what `marked_pixels` does to an image in runs of consecutive pixels."""
+    """Give bad pixels a value that cannot pass for a measured one any more."""
     if frame.valid.all():
         yield from runs
         return

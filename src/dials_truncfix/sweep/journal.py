@@ -1,6 +1,6 @@
 """What has been done of a sweep, so that a run goes on where a killed one ended.
 
-Each task writes an entry when its files are complete: their hashes, and its result.
+Each task writes an entry when its files are complete: their marks, and its result.
 The entries of a run lie in a folder whose name is the digest of all that determines
 its output, see `run_key`; so nothing of another run is ever taken for a part of it.
 """
@@ -16,9 +16,10 @@ from typing import Any, Callable
 
 from dials_truncfix.io.atomic import atomic_write
 from dials_truncfix.io.plain import from_plain, to_plain
+from dials_truncfix.io.source_files import file_print
 from dials_truncfix.parallel import TaskMap
+from dials_truncfix.sweep.inputs import COARSEST_TIME
 from dials_truncfix.sweep.measure import ImageFits, fit_images
-from dials_truncfix.sweep.source import sha256
 from dials_truncfix.sweep.write import (
     fit_and_write_images,
     smallest_values,
@@ -60,9 +61,9 @@ class Step:
 
 
 def take_step(step: Step) -> tuple[Any, dict[str, str]]:
-    """Do a task, and write the entry about it; returns its result, and hashes of its files."""
+    """Do a task, and write the entry about it; returns its result, and marks of its files."""
     result = step.function(step.task)
-    files = {path: sha256(Path(path)) for path in _files(step.task)}
+    files = {path: mark(Path(path)) for path in _files(step.task)}
     entry = {
         "signature": step.signature,
         "files": files,
@@ -96,8 +97,8 @@ class Journal:
         self._n_calls = 0
         #: Files that were found whole.
         self.n_kept = 0
-        #: SHA-256 of all files, by the paths where they are in the end.
-        self.hashes: dict[Path, str] = {}
+        #: Marks of all files, by the paths where they are in the end.
+        self.marks: dict[Path, str] = {}
 
     def __call__(
         self, function: Callable[[Any], Any], tasks: Iterable[Any]
@@ -117,7 +118,7 @@ class Journal:
         results = iter(self._tasks(take_step, todo))
         for step in known:
             result, files = next(results) if step is None else step
-            self.hashes.update((self._moved(path), files[path]) for path in files)
+            self.marks.update((self._moved(path), files[path]) for path in files)
             yield result
 
     def _entry(self, function: Callable[[Any], Any], position: int) -> Path:
@@ -129,27 +130,62 @@ class Journal:
         """Read what `take_step` returned, if the files are whole; else None."""
         try:
             entry = json.loads(Path(step.entry).read_bytes())
+            written = Path(step.entry).stat().st_mtime
             if entry["signature"] != step.signature:
                 return None
             files = entry["files"]
             if list(files) != _files(step.task):
                 return None
-            if not all(self._is_whole(path, files[path]) for path in files):
+            if not all(self._is_whole(path, files[path], written) for path in files):
                 return None
             return from_plain(_KEPT[step.function], entry["result"]), files
         except (OSError, ValueError, LookupError, TypeError):
             return None
 
-    def _is_whole(self, path: str, digest: str) -> bool:
-        return has_digest(Path(path), digest) or has_digest(self._moved(path), digest)
+    def _is_whole(self, path: str, known: str, written: float) -> bool:
+        return any(
+            is_whole(place, known, written) for place in (Path(path), self._moved(path))
+        )
 
     def _moved(self, path: str) -> Path:
         return self._final[Path(path).parent] / Path(path).name
 
 
-def has_digest(path: Path, digest: str) -> bool:
-    """Say whether there is a regular file with this SHA-256."""
-    return path.is_file() and sha256(path) == digest
+def mark(path: Path) -> str:
+    """
+    Return what tells a file that is whole from one that is not.
+
+    Its size, and the SHA-256 of blocks spread over it. Of images all over which zeros were
+    drawn, no two have the same; and to read all of them again would take a tenth of the
+    time that it took to make them.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A complete file.
+    """
+    found = file_print(str(path))
+    return f"{found.size} {found.digest}"
+
+
+def is_whole(path: Path, known: str, written: float) -> bool:
+    """Say whether a file is as it was when its mark was noted down.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    known : str
+        Its mark.
+    written : float
+        When the note of the mark was written, s since the epoch, by the clock of the
+        file system: what was modified later has changed.
+    """
+    return (
+        path.is_file()
+        and path.stat().st_mtime <= written + COARSEST_TIME
+        and mark(path) == known
+    )
 
 
 def _files(task: Any) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -19,12 +19,13 @@ from dxtbx.format.image import ImageBool
 from dxtbx.format.Registry import get_format_class_for
 
 from dials_truncfix import compat
+from dials_truncfix.correction.draws.pixel_runs import joined, plain_runs
 from dials_truncfix.correction.regions.beam_stop import tile_shape
 from dials_truncfix.io.run_lengths import expand
 from dials_truncfix.io.source_files import ReadingRights, find_source, printable
-from dials_truncfix.sweep.correct import IntArray, corrected_pixels
+from dials_truncfix.sweep.correct import IntArray, drawn_runs, image_law
 from dials_truncfix.sweep.experiments import write_panel_values
-from dials_truncfix.sweep.image_output import marked_pixels
+from dials_truncfix.sweep.image_output import marked_runs
 from dials_truncfix.sweep.recipe import ImageRecipe, Recipe, refuse_unfit_class
 from dials_truncfix.sweep.source import Frame, file_parts
 from dials_truncfix.sweep.work import SweepWork
@@ -153,6 +154,23 @@ class SourceImages:
 
     def get_raw_data(self, index: int) -> tuple[Any, ...]:
         """Read one source image, as its format class does."""
+        opened = self._opened(index)
+        if issubclass(self._class, FormatMultiImage):
+            data = opened.get_raw_data(self.recipe.images[index].frame)
+        else:
+            data = opened.get_raw_data()
+        return data if isinstance(data, tuple) else (data,)
+
+    def recorded_pixels(self, index: int) -> npt.NDArray[Any]:
+        """Read one source image in its own type, if its class has this function."""
+        opened = self._opened(index)
+        pixels: npt.NDArray[Any] = opened.recorded_pixels(
+            self.recipe.images[index].frame
+        )
+        return pixels
+
+    def _opened(self, index: int) -> Any:
+        """Open the file of an image, which has the frame that is wanted."""
         path = self.find(index)
         with _silent_formats():
             opened = self._class.get_instance(path, **self.recipe.format_options)
@@ -160,10 +178,7 @@ class SourceImages:
             frame = self.recipe.images[index].frame
             if frame >= opened.get_num_images():
                 raise self._damaged(f"{printable(path)} has no frame {frame}")
-            data = opened.get_raw_data(frame)
-        else:
-            data = opened.get_raw_data()
-        return data if isinstance(data, tuple) else (data,)
+        return opened
 
 
 @contextmanager
@@ -249,11 +264,16 @@ class RecipeImages:
             When the source is missing, has changed or must not be read, or the
             recipe does not fit it.
         """
+        return joined(self.runs(index), self._work.source.shape)
+
+    def runs(self, index: int) -> Iterator[npt.NDArray[np.signedinteger[Any]]]:
+        """Make one image, as `pixels`, in runs of consecutive pixels."""
         image, work = self.recipe.images[index], self._work
         # from here on there are as many pixels as the models say
-        frame = work.source.read(index)
+        frame = work.source.read(index, work.only_zeros_matter)
         if image.fits is None:
-            return marked_pixels(frame, frame.pixels, self.recipe.panel)
+            yield from marked_runs(frame, plain_runs(frame.pixels), self.recipe.panel)
+            return
         fits = self.recipe.fits[image.fits]
         try:
             regions = work.image_regions(frame, _shadow(image, frame))
@@ -261,14 +281,14 @@ class RecipeImages:
                 raise ValueError(
                     f"{len(fits.status)} fits of {regions.n_regions} regions"
                 )
-            pixels = corrected_pixels(work, index, frame, regions, fits)
+            runs = drawn_runs(work, index, frame, image_law(work, frame, regions, fits))
+            yield from marked_runs(frame, runs, self.recipe.panel)
         except _NONSENSE as error:
             raise ValueError(
                 f"{printable(self.sources.rights.referrer)} does not fit image "
                 f"{image.number} of its source "
                 f"({printable(str(error))[:200]}): run dials.truncfix again"
             ) from None
-        return marked_pixels(frame, pixels, self.recipe.panel)
 
 
 def _shadow(image: ImageRecipe, frame: Frame) -> npt.NDArray[np.bool_] | None:
@@ -279,6 +299,12 @@ def _shadow(image: ImageRecipe, frame: Frame) -> npt.NDArray[np.bool_] | None:
     return np.asarray(shadow != 0)
 
 
-def checksum(pixels: IntArray) -> int:
-    """Return the CRC-32 of an image, the same on every machine."""
-    return zlib.crc32(np.ascontiguousarray(pixels, dtype="<i4").data)
+def checksum(image: Iterable[IntArray]) -> int:
+    """Return the CRC-32 of an image, given its rows or other runs of consecutive pixels.
+
+    It is the same on every machine.
+    """
+    found = 0
+    for run in image:
+        found = zlib.crc32(np.ascontiguousarray(run, dtype="<i4").data, found)
+    return found

@@ -302,9 +302,9 @@ def _note_down(
     note: Path, key: RunKey, done: Corrected, journal: Journal, others: Sequence[Path]
 ) -> None:
     """Note that the sweep is finished; that this fails costs a later run some time."""
-    files = [*journal.hashes, *(path for path in others if path.is_file())]
+    files = [*journal.marks, *(path for path in others if path.is_file())]
     try:
-        write_note(note, key, done.panels, files, journal.hashes)
+        write_note(note, key, done.panels, files, journal.marks)
     except OSError as error:
         logger.warning(
             "resume=True will make this sweep anew: %s: %s", note, error.strerror

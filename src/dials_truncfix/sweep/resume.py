@@ -10,11 +10,10 @@ from pathlib import Path
 from dials_truncfix.io.atomic import atomic_write
 from dials_truncfix.io.plain import from_plain, to_plain
 from dials_truncfix.io.work_folder import clear, remove_half_written
-from dials_truncfix.sweep.journal import has_digest
+from dials_truncfix.sweep.journal import is_whole, mark
 from dials_truncfix.sweep.options import OutputOptions
 from dials_truncfix.sweep.panel import PanelValues
 from dials_truncfix.sweep.run_key import RunKey
-from dials_truncfix.sweep.source import sha256
 
 logger = logging.getLogger("dials.truncfix.resume")
 
@@ -102,7 +101,7 @@ def write_note(
     files : iterable of pathlib.Path
         What was written.
     known : mapping of pathlib.Path to str
-        Hashes of those among them that need not be read again.
+        Marks of those among them that need not be read again.
 
     Raises
     ------
@@ -112,7 +111,7 @@ def write_note(
     note = {
         "key": to_plain(key),
         "panels": [to_plain(panel) for panel in panels],
-        "files": {str(file): known.get(file) or sha256(file) for file in files},
+        "files": {str(file): known.get(file) or mark(file) for file in files},
     }
     with atomic_write(path) as stream:
         stream.write(json.dumps(note, indent=1).encode())
@@ -129,6 +128,7 @@ def read_note(path: Path, key: RunKey) -> tuple[PanelValues, ...] | None:
     """
     try:
         note = json.loads(path.read_bytes())
+        written = path.stat().st_mtime
         former = from_plain(RunKey, note["key"])
         if former != key:
             logger.info(
@@ -137,8 +137,8 @@ def read_note(path: Path, key: RunKey) -> tuple[PanelValues, ...] | None:
             )
             return None
         panels = tuple(from_plain(PanelValues, panel) for panel in note["panels"])
-        for file, digest in note["files"].items():
-            if not has_digest(Path(file), digest):
+        for file, known in note["files"].items():
+            if not is_whole(Path(file), known, written):
                 logger.info("%s is missing or has changed since it was written.", file)
                 return None
     except (

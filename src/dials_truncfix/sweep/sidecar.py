@@ -81,7 +81,7 @@ def write_sidecar(path: Path, recipe: Recipe, final: Path) -> Recipe:
     images = RecipeImages(recipe, reading_rights(str(final), os.geteuid()))
     n_images = len(recipe.images)
     checks = [
-        PixelCheck(recipe.images[i].number, checksum(images.pixels(i)))
+        PixelCheck(recipe.images[i].number, checksum(images.runs(i)))
         for i in sorted({0, n_images // 2, n_images - 1})
     ]
     recipe = with_checks(recipe, checks)

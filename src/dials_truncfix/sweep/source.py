@@ -235,14 +235,18 @@ class SweepSource:
         """Read an image in its own type, where its class can: with fewer copies."""
         imageset = self.imageset
         format_class = imageset.get_format_class()
-        if not hasattr(format_class, "recorded_pixels") or not hasattr(
-            imageset, "reader"
-        ):
+        if not hasattr(format_class, "recorded_pixels"):
             return None
-        opened = format_class.get_instance(
-            imageset.get_path(index), **imageset.params()
-        )
-        pixels: npt.NDArray[Any] = opened.recorded_pixels(imageset.indices()[index])
+        if hasattr(imageset, "recorded_pixels"):
+            # not dxtbx's, but like it
+            pixels: npt.NDArray[Any] = imageset.recorded_pixels(index)
+        elif hasattr(imageset, "reader"):
+            opened = format_class.get_instance(
+                imageset.get_path(index), **imageset.params()
+            )
+            pixels = opened.recorded_pixels(imageset.indices()[index])
+        else:
+            return None
         return pixels if pixels.dtype == np.uint16 else None
 
     def _valid(self, pixels: IntArray) -> BoolArray:

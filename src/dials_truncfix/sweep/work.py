@@ -18,7 +18,7 @@ import numpy.typing as npt
 from dials_truncfix.correction.regions.anisotropy import AzimuthGrid, azimuth_grid
 from dials_truncfix.correction.regions.annuli import Annuli, equal_area_annuli, without
 from dials_truncfix.correction.regions.areas import Areas, areas_of_labels, one_area
-from dials_truncfix.correction.regions.beam_stop import pixels_of_tiles, shadowed_tiles
+from dials_truncfix.correction.regions.beam_stop import indices_of_tiles, shadowed_tiles
 from dials_truncfix.correction.regions.nodes import Nodes, radial_nodes
 from dials_truncfix.correction.regions.radial_grid import RadialGrid, radial_grid
 from dials_truncfix.correction.regions.regions import (
@@ -177,9 +177,13 @@ class SweepWork:
         return self._last.regions
 
     def _regions_without(self, valid: BoolArray, shadow: BoolArray | None) -> Regions:
-        excluded = ~valid
+        # what the static mask excludes is in no annulus
+        static = self.source.static_mask()
+        excluded = np.empty(0, np.intp) if valid is static else np.flatnonzero(~valid)
         if shadow is not None and shadow.any():
-            excluded |= pixels_of_tiles(shadow, excluded.shape)
+            # runs of rows, which a stable sort merges
+            in_shadow = np.sort(indices_of_tiles(shadow, valid.shape), kind="stable")
+            excluded = np.union1d(excluded, in_shadow) if excluded.size else in_shadow
         if self.division:
             regions = self.division.partition.without(self.radius, excluded)
         else:

@@ -80,7 +80,7 @@ def smallest_values(task: SmallestTask) -> list[int]:
     work = unpack(task.correct.sweep)
     smallest = []
     for index, fits in task.correct.images:
-        frame = work.source.read(index)
+        frame = work.source.read(index, work.only_zeros_matter)
         regions = work.image_regions(frame)
         law = image_law(work, frame, regions, fits)
         smallest.append(
@@ -89,6 +89,8 @@ def smallest_values(task: SmallestTask) -> list[int]:
                 for seed in task.seeds
             ]
         )
+        # before the next one is read
+        del frame
     return [min(values) for values in zip(*smallest)]
 
 
@@ -109,7 +111,7 @@ def write_images(task: WriteTask) -> int:
     images = task.correct.images
     with _open_outputs(work, task.destinations, len(images)) as write:
         for index, fits in images:
-            frame = work.source.read(index)
+            frame = work.source.read(index, work.only_zeros_matter)
             write(index, frame, work.image_regions(frame), fits)
             # before the next one is read
             del frame

@@ -65,7 +65,7 @@ def test_excluding_pixels_equals_counting_again():
     annuli = equal_area_annuli(radius, mask, 10, 1000)
     excluded = radius < 30
     excluded[:, 200:215] = True
-    fewer = without(annuli, radius, excluded, 1000)
+    fewer = without(annuli, radius, np.flatnonzero(excluded), 1000)
     np.testing.assert_array_equal(fewer.edges, annuli.edges)
     assert (fewer.labels[excluded] == OUTSIDE).all()
     np.testing.assert_array_equal(fewer.labels[~excluded], annuli.labels[~excluded])
@@ -81,7 +81,7 @@ def test_excluding_nothing_returns_the_same_object():
     radius = _radius()
     mask = radius < 130
     annuli = equal_area_annuli(radius, mask, 5, 1000)
-    assert without(annuli, radius, ~mask, 1000) is annuli
+    assert without(annuli, radius, np.flatnonzero(~mask), 1000) is annuli
 
 
 @pytest.mark.parametrize("ring", [0, 4, 9])
@@ -89,7 +89,7 @@ def test_an_emptied_annulus_joins_its_neighbour(ring):
     radius = _radius()
     annuli = equal_area_annuli(radius, np.ones(radius.shape, bool), 10, 1000)
     excluded = (annuli.labels == ring) & (np.indices(radius.shape)[0] % 50 > 0)
-    fewer = without(annuli, radius, excluded, 1000)
+    fewer = without(annuli, radius, np.flatnonzero(excluded), 1000)
     assert fewer.n_rings == 9
     assert fewer.n_pixels.min() >= 1000
     assert fewer.n_pixels.sum() == radius.size - excluded.sum()
@@ -125,7 +125,13 @@ def test_without_any_pixel_one_empty_annulus_is_left():
     radius = _radius((20, 20))
     every = np.ones((20, 20), bool)
     annuli = equal_area_annuli(radius, every, 3, 10)
-    nothing = without(annuli, radius, every)
+    nothing = without(annuli, radius, np.arange(every.size))
     assert (nothing.labels == -1).all()
     assert nothing.n_pixels.tolist() == [0]
     assert nothing.edges.tolist() == [radius.min(), radius.max()]
+
+
+def test_excluding_refuses_another_shape():
+    annuli = equal_area_annuli(_radius((20, 20)), np.ones((20, 20), bool), 3, 10)
+    with pytest.raises(ValueError, match="differ in shape"):
+        without(annuli, _radius((20, 21)), np.arange(3))

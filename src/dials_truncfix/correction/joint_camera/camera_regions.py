@@ -27,6 +27,7 @@ PIXELS_OF_A_REGION = 2000
 MOST_REGIONS = 150
 
 _LARGEST_DEVIATION = 4.0
+_TILE_ROWS = 16
 
 
 def brightness_regions(image: IntArray, mask: BoolArray) -> npt.NDArray[np.int16]:
@@ -68,10 +69,11 @@ def brightness_regions(image: IntArray, mask: BoolArray) -> npt.NDArray[np.int16
         n = int(np.clip(pixels[-1] // PIXELS_OF_A_REGION, 1, MOST_REGIONS))
         region[ordered] = np.minimum((pixels - 1) * n // pixels[-1], n - 1)
         _leave_out_spots(region, (own - around).ravel(), ordered)
-    pixels_of_tiles = region.reshape(count.shape).repeat(TILE, axis=0)
-    pixels_of_tiles = pixels_of_tiles.repeat(TILE, axis=1)
-    ny, nx = pixels_of_tiles.shape
-    labels[:ny, :nx] = np.where(mask[:ny, :nx], pixels_of_tiles, OUTSIDE)
+    for row, of_row in enumerate(region.reshape(count.shape)):
+        rows, columns = slice(row * TILE, (row + 1) * TILE), slice(len(of_row) * TILE)
+        labels[rows, columns] = np.where(
+            mask[rows, columns], of_row.repeat(TILE), OUTSIDE
+        )
     return labels
 
 
@@ -80,14 +82,18 @@ def _tile_sums(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Sum the usable pixels of each whole tile, and count them."""
     n_slow, n_fast = image.shape[0] // TILE, image.shape[1] // TILE
-    shape = (n_slow, TILE, n_fast, TILE)
-    inside = slice(0, n_slow * TILE), slice(0, n_fast * TILE)
-    used = mask[inside]
-    values = np.where(used, image[inside], 0).reshape(shape)
-    return (
-        values.sum(axis=(1, 3), dtype=np.int64),
-        used.reshape(shape).sum(axis=(1, 3), dtype=np.int64),
-    )
+    total, count = np.empty((2, n_slow, n_fast), dtype=np.int64)
+    columns = slice(n_fast * TILE)
+    # a few rows of tiles at a time: temporaries of an image would be large
+    for start in range(0, n_slow, _TILE_ROWS):
+        band = slice(start, start + _TILE_ROWS)
+        used = mask[start * TILE : min(band.stop, n_slow) * TILE, columns]
+        rows = image[start * TILE : min(band.stop, n_slow) * TILE, columns]
+        shape = (-1, TILE, n_fast, TILE)
+        values = np.where(used, rows, 0).reshape(shape)
+        total[band] = values.sum(axis=(1, 3), dtype=np.int64)
+        count[band] = used.reshape(shape).sum(axis=(1, 3), dtype=np.int64)
+    return total, count
 
 
 def _median_around(own: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -174,7 +174,7 @@ def _divide(radius: Radii, mask: BoolArray, edges: npt.NDArray[np.float64]) -> A
 def without(
     annuli: Annuli,
     radius: Radii,
-    excluded: BoolArray,
+    excluded: npt.NDArray[np.intp],
     minimum_pixels: int = 10_000,
 ) -> Annuli:
     """
@@ -191,8 +191,8 @@ def without(
         Division of the whole sweep.
     radius : array, shape (ny, nx), float
         The coordinate the annuli were made with.
-    excluded : ndarray, shape (ny, nx), bool
-        True for the pixels to take out.
+    excluded : ndarray, shape (n,), intp
+        Pixels to take out: ascending indices in C order.
     minimum_pixels : int
         Smallest number of pixels in an annulus.
 
@@ -207,14 +207,12 @@ def without(
     ValueError
         If the shapes differ.
     """
-    if excluded.shape != annuli.labels.shape or radius.shape != excluded.shape:
+    if radius.shape != annuli.labels.shape:
         raise ValueError(
-            f"labels {annuli.labels.shape}, radius {radius.shape} and excluded "
-            f"{excluded.shape} differ in shape"
+            f"labels {annuli.labels.shape} and radius {radius.shape} differ in shape"
         )
-    index = np.flatnonzero(excluded)
-    ring = annuli.labels.ravel()[index]
-    index, ring = index[ring >= 0], ring[ring >= 0]
+    ring = annuli.labels.ravel()[excluded]
+    index, ring = excluded[ring >= 0], ring[ring >= 0]
     if index.size == 0:
         return annuli
     n_pixels = annuli.n_pixels - np.bincount(ring, minlength=annuli.n_rings)

@@ -87,7 +87,7 @@ class Partition:
         table, region = self._merge(self.pieces.n_pixels, self.pieces.total)
         return Regions(self._labels(region), table)
 
-    def without(self, radius: Radii, excluded: BoolArray) -> Regions:
+    def without(self, radius: Radii, excluded: npt.NDArray[np.intp]) -> Regions:
         """
         Take further pixels of one image, its beam stop for instance, out.
 
@@ -95,8 +95,8 @@ class Partition:
         ----------
         radius : array, shape (ny, nx), float
             The coordinate the annuli were made with.
-        excluded : ndarray, shape (ny, nx), bool
-            True for the pixels to take out.
+        excluded : ndarray, shape (n,), intp
+            Pixels to take out: ascending indices in C order.
 
         Returns
         -------
@@ -110,14 +110,12 @@ class Partition:
             If the shapes differ.
         """
         pieces = self.pieces
-        if not excluded.shape == radius.shape == pieces.piece.shape:
+        if radius.shape != pieces.piece.shape:
             raise ValueError(
-                f"pieces {pieces.piece.shape}, radius {radius.shape} and excluded "
-                f"{excluded.shape} differ in shape"
+                f"pieces {pieces.piece.shape} and radius {radius.shape} differ in shape"
             )
-        index = np.flatnonzero(excluded)
-        piece = pieces.piece.ravel()[index]
-        index, piece = index[piece >= 0], piece[piece >= 0]
+        piece = pieces.piece.ravel()[excluded]
+        index, piece = excluded[piece >= 0], piece[piece >= 0]
         if index.size == 0:
             return self.regions
         n_pieces = len(pieces.cell)
