@@ -100,3 +100,15 @@ print(type(sys.modules["pandas"]).__name__, "sklearn" in sys.modules)
     if importlib.util.find_spec("pandas") is None:
         pytest.skip("no pandas")
     assert _run(code) == "module False"
+
+
+def test_who_asks_finds_the_packages_installed():
+    code = """
+import sys
+from importlib.util import find_spec
+names = [name for name in ("pandas", "sklearn") if find_spec(name)]
+import dials_truncfix.command_line
+print(names == [name for name in ("pandas", "sklearn") if find_spec(name)])
+print([name for name in ("pandas._libs", "sklearn.base") if name in sys.modules])
+"""
+    assert _run(code).splitlines() == ["True", "[]"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -48,11 +49,19 @@ def import_later() -> None:
     for name in NAMES:
         top = name.partition(".")[0]
         parent = sys.modules.get(top)
+        if name in sys.modules:
+            continue
         if top == name:
-            wanted = parent is None and importlib.util.find_spec(name) is not None
+            spec = importlib.util.find_spec(name)
+        elif isinstance(parent, LaterModule):
+            # to find it would import its parent
+            spec = ModuleSpec(name, None)
         else:
-            wanted = isinstance(parent, LaterModule)
-        if wanted and name not in sys.modules:
-            sys.modules[name] = module = LaterModule(name)
-            if parent is not None:
-                setattr(parent, name.rpartition(".")[2], module)
+            spec = None
+        if spec is None:
+            continue
+        sys.modules[name] = module = LaterModule(name)
+        # asked for by who wants to know whether the package is installed
+        module.__spec__ = spec
+        if parent is not None:
+            setattr(parent, name.rpartition(".")[2], module)
