@@ -15,7 +15,7 @@ from dials_truncfix.sweep.source import sha256
 from dials_truncfix.sweep.work import blocks
 
 #: Time stamps of file systems are no finer than this, s.
-COARSEST_TIME = 2.0
+_COARSEST_TIME = 2.0
 #: Sweeps of one file an image have thousands of them.
 _FILES_PER_TASK = 32
 
@@ -45,7 +45,7 @@ class Inputs:
     def __init__(self, paths: Sequence[Path], tasks: TaskMap | None = None) -> None:
         self._tasks = tasks or TaskMap()
         self._before = {path: path.stat() for path in paths}
-        newest = time.time() - COARSEST_TIME
+        newest = time.time() - _COARSEST_TIME
         self._young = {p for p, s in self._before.items() if s.st_mtime > newest}
 
     @cached_property

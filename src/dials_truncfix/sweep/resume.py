@@ -128,7 +128,6 @@ def read_note(path: Path, key: RunKey) -> tuple[PanelValues, ...] | None:
     """
     try:
         note = json.loads(path.read_bytes())
-        written = path.stat().st_mtime
         former = from_plain(RunKey, note["key"])
         if former != key:
             logger.info(
@@ -138,7 +137,7 @@ def read_note(path: Path, key: RunKey) -> tuple[PanelValues, ...] | None:
             return None
         panels = tuple(from_plain(PanelValues, panel) for panel in note["panels"])
         for file, known in note["files"].items():
-            if not is_whole(Path(file), known, written):
+            if not is_whole(Path(file), known):
                 logger.info("%s is missing or has changed since it was written.", file)
                 return None
     except (
