@@ -195,8 +195,9 @@ def named_parameters(text: str) -> set[str]:
 
 
 def texts() -> dict[str, str]:
-    """Pages, and the help of the commands."""
+    """Pages, and the help of the commands; not the page of commands that are DIALS' own."""
     found = {page.name: page.read_text() for page in PAGES}
+    found.pop("neighbours.rst", None)
     for command, module in our_commands().items():
         found[f"{command} -h"] = importlib.import_module(module).__doc__
     return found
