@@ -92,7 +92,8 @@ def sweep_steps(images: str, corrected: str = "truncfix.expt") -> Iterator[Step]
         "dials.rs_mapper few.expt grid_size=64 map_file=reciprocal.ccp4",
         written("reciprocal.ccp4"),
     )
-    yield Step("dials.merge_cbf few.expt", written("sum_*.cbf", 5))
+    # takes nothing but CBF
+    yield Step("dials.merge_cbf few.expt", written("sum_*.cbf", 5), once=True)
     yield Step(
         "dials.convert_to_cbf few.expt output.template=converted_%04d.cbf",
         written("converted_*.cbf", 10),
