@@ -76,8 +76,12 @@ def sweep_steps(images: str, corrected: str = "truncfix.expt") -> Iterator[Step]
         readable("with_mask.expt", 10),
         True,
     )
+    # variance over the mean of pixels as they are stored: another number on an offset
     yield Step(
-        "dials.estimate_gain few.expt", says(r"Estimated gain: *(\S+)", "gain"), True
+        "dials.estimate_gain few.expt",
+        says(r"Estimated gain: *(\S+)", "gain"),
+        True,
+        once=True,
     )
     yield Step(
         "dials.export_bitmaps few.expt output.directory=bitmaps",
