@@ -156,13 +156,14 @@ def _from_structure(name: str, structure: _Structure, d_min: float) -> Standard:
         ),
     )
     model.scattering_type_registry(table="electron")
+    # newer cctbx makes no structure factors of an empty set
+    if not model.build_miller_set(anomalous_flag=False, d_min=d_min).size():
+        return Standard(name, np.zeros(0), np.zeros(0), "no ring so wide")
     squared = (
         model.structure_factors(d_min=d_min, anomalous_flag=False)
         .f_calc()
         .as_intensity_array()
     )
-    if not squared.size():
-        return Standard(name, np.zeros(0), np.zeros(0), "no ring so wide")
     d = squared.d_spacings().data().as_numpy_array()
     multiplicity = squared.multiplicities().data().as_numpy_array()
     strength = squared.data().as_numpy_array() * multiplicity * d**2
