@@ -91,7 +91,7 @@ def machine() -> dict[str, Any]:
         "processor": models[0].strip() if models else platform.machine(),
         "processors": len(os.sched_getaffinity(0)),
         "memory_gb": round(memory / 2**30, 1),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
     }
 
 

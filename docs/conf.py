@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 _package = Path(__file__).resolve().parents[1] / "src" / "dials_truncfix"
 
@@ -37,19 +36,3 @@ html_theme_options = {
 html_static_path = ["static"]
 html_css_files = ["pages.css"]
 html_show_copyright = False
-
-#: Pages that benchmarks write, of which a copy of the source may have none.
-_MEASURED = ("benchmarks", "neighbours")
-
-
-def _name_measured_pages(app: Any, docname: str, source: list[str]) -> None:
-    """Put the pages of benchmarks that are there into the index, before the citations."""
-    if docname == "index":
-        there = [name for name in _MEASURED if name in app.env.found_docs]
-        entries = "".join(f"   {name}\n" for name in there)
-        source[0] = source[0].replace("   citing\n", f"{entries}   citing\n")
-
-
-def setup(app: Any) -> None:
-    """Connect what the pages need."""
-    app.connect("source-read", _name_measured_pages)
