@@ -166,3 +166,17 @@ def test_a_script_needs_no_guard(tmp_path):
     command = [sys.executable, str(script)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["begun", "[1.0, 2.0]"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("workers", "left"),
+    [
+        (Workers(nproc=8, is_limit=True), 3),
+        (Workers(nproc=2, is_limit=True), 2),
+        # asked for
+        (Workers(nproc=8), 8),
+    ],
+)
+def test_processes_that_are_not_worth_their_start_are_left_out(workers, left):
+    assert workers.worth(3).nproc == left
+    assert workers.worth(0).nproc == (8 if left == 8 else 1)

@@ -40,6 +40,8 @@ class Workers:
         Number of processes. The workers of a dask cluster are as many as it has.
     scheduler : str or None
         Address of the scheduler of a dask cluster.
+    is_limit : bool
+        Whether nobody asked for so many, and fewer will do.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class Workers:
     method: str = "multiprocessing"
     nproc: int = 1
     scheduler: str | None = None
+    is_limit: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what can do no work."""
@@ -64,6 +67,10 @@ class Workers:
     def at_most(self, n_tasks: int) -> Workers:
         """Leave out processes for which there is nothing to do."""
         return replace(self, nproc=max(1, min(self.nproc, n_tasks)))
+
+    def worth(self, n_processes: int) -> Workers:
+        """Leave out processes that are not worth their start, unless they were asked for."""
+        return self.at_most(n_processes) if self.is_limit else self
 
 
 class Pool(Protocol):

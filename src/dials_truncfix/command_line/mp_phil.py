@@ -20,8 +20,8 @@ mp
     .expert_level = 1
   nproc = Auto
     .type = int(value_min=1)
-    .help = "Number of processes. Auto: one for each processor. A dask cluster brings its"
-            "own."
+    .help = "Number of processes. Auto: one for each processor, and fewer where the start"
+            "of a process would take longer than its work. A dask cluster brings its own."
   scheduler = None
     .type = str
     .help = "Address of the scheduler of a dask cluster, such as tcp://host:8786. All of its"
@@ -41,5 +41,7 @@ def workers(params: Any) -> Workers:
         When mp.method=dask has no scheduler.
     """
     mp = params.mp
-    nproc = mp.nproc if isinstance(mp.nproc, int) else available_processes()
-    return Workers(mp.method, nproc, mp.scheduler)
+    if isinstance(mp.nproc, int):
+        return Workers(mp.method, mp.nproc, mp.scheduler)
+    nproc = available_processes()
+    return Workers(mp.method, nproc, mp.scheduler, mp.method == "multiprocessing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -62,6 +63,9 @@ from dials_truncfix.sweep.text_outputs import (
 from dials_truncfix.sweep.work import SweepWork, keep_open
 
 logger = logging.getLogger("dials.truncfix.repair")
+
+#: Pixels on which a process has to work as long as its start takes, or somewhat longer.
+WORTH_A_PROCESS = 2**27
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,8 @@ def repair_sweep(
     written = [*(r.output.experiments for r in replicates), output.json, output.html]
     note = note_path(output)
     if isinstance(workers, Workers):
-        workers = workers.at_most(len(source))
+        n_pixels = len(source) * math.prod(source.shape)
+        workers = workers.at_most(len(source)).worth(n_pixels // WORTH_A_PROCESS)
     with ExitStack() as files:
         files.enter_context(output_folder(Path(output.directory)))
         # found out before the work
