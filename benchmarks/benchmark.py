@@ -66,6 +66,7 @@ WITH_TRUTH = {
     "truncation_table": "Background of corrected images against known truth",
     "counting_cameras": "Losses of counting cameras and antialiased reduction",
     "frame_sweeps": "Sweeps of K2, K3 and a CCD against known truth",
+    "half_sets": "Correlation of half sets against known truth",
     "intensities": "Intensities integrated by DIALS against known truth",
     "calibration": "Calibrations against known truth, beside what is asked of them",
     "rings": "Camera length and ellipse by rings against known truth",
