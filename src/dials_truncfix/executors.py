@@ -19,8 +19,8 @@ from dials_truncfix.later_imports import import_later
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 #: Time for a dask scheduler to answer, s.
 _PATIENCE = 20
-#: How often dask does a task again whose worker died.
-_RETRIES = 3
+#: A task during which processes die so often is likely what kills them.
+MOST_DEATHS = 3
 
 
 def available_processes() -> int:
@@ -177,7 +177,7 @@ def _dask(scheduler: str) -> Iterator[Pool]:
         threads = client.nthreads()
         _check_threads(scheduler, threads)
         # a task that was done once is done again all the same: it writes files
-        executor = client.get_executor(pure=False, retries=_RETRIES)
+        executor = client.get_executor(pure=False, retries=MOST_DEATHS)
         try:
             yield _Cluster(executor, len(threads))
         except BaseException:

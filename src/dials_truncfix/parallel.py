@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable, Generic, TypeVar
 
-from dials_truncfix.executors import Pool, Workers, pool_of
+from dials_truncfix.executors import MOST_DEATHS, Pool, Workers, pool_of
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -26,8 +26,6 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 #: Tasks sent ahead of the result awaited, for each process: enough to keep all of them at
 #: work, and few enough that neither tasks nor results pile up in memory.
 _AHEAD = 3
-#: A task during which processes die so often is likely what kills them.
-_MOST_DEATHS = 3
 
 
 @dataclass
@@ -126,7 +124,7 @@ def _first(
     waiting: deque[_Sent[Task, Result]],
 ) -> Result:
     """Wait for the first of the results, and take it from the queue."""
-    for _ in range(_MOST_DEATHS):
+    for _ in range(MOST_DEATHS):
         try:
             result = waiting[0].future.result()
         except BrokenExecutor:
@@ -138,7 +136,7 @@ def _first(
             waiting.popleft()
             return result
     raise ChildProcessError(
-        f"processes were killed {_MOST_DEATHS} times over one task: if memory ran out, "
+        f"processes were killed {MOST_DEATHS} times over one task: if memory ran out, "
         "fewer of them (mp.nproc) need less"
     )
 

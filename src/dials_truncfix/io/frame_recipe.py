@@ -137,10 +137,7 @@ def read_recipe(path: str) -> tuple[Path, FrameRecipe]:
         text = stream.read(_MAX_BYTES + 1)
     if len(text) > _MAX_BYTES:
         raise ValueError(f"{shown} is larger than any recipe")
-    try:
-        content = parse_json(text, shown)
-    except ValueError as error:
-        raise ValueError(str(error).partition(": run dials")[0]) from None
+    content = parse_json(text, shown, "correct it, or write it again")
     if content.pop(_KEY, None) != SCHEMA:
         raise ValueError(f'{shown}: "{_KEY}" must be {SCHEMA}')
     rights = reading_rights(str(path), owner)

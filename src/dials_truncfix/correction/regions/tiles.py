@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,10 +96,8 @@ def tile_levels(
         count = np.full(total.shape, float(size[0] * size[1]))
     else:
         total, count = np.empty((2, n_slow, n_fast))
-        height = max(_BAND // (tile * max(n_fast * tile, 1)), 1)
-        for start in range(0, n_slow, height):
-            band = slice(start, start + height)
-            rows = slice(start * tile, min(start + height, n_slow) * tile, step)
+        for band, pixels in _bands((n_slow, n_fast), tile):
+            rows = slice(pixels.start, pixels.stop, step)
             some = image[rows] if values is None else values(image[rows])
             total[band] = _sum_tiles(some if everywhere else some * mask[rows], size)
             count[band] = _sum_tiles(mask[rows], size)
@@ -110,6 +108,15 @@ def tile_levels(
     ring = rings_of_tiles(centre)
     level, spread = _median_and_spread(mean, ring)
     return Tiles(mean=mean, ring=ring, level=level, spread=spread)
+
+
+def _bands(n_tiles: tuple[int, int], tile: int) -> Iterator[tuple[slice, slice]]:
+    """Yield a few rows of tiles after the other, and the rows of their pixels."""
+    n_slow, n_fast = n_tiles
+    height = max(_BAND // (tile * max(n_fast * tile, 1)), 1)
+    for start in range(0, n_slow, height):
+        stop = min(start + height, n_slow)
+        yield slice(start, stop), slice(start * tile, stop * tile)
 
 
 def tile_means(
@@ -132,10 +139,7 @@ def tile_means(
     """
     n_slow, n_fast = (n // tile for n in image.shape)
     total, count = np.empty((2, n_slow, n_fast))
-    height = max(_BAND // (tile * max(n_fast * tile, 1)), 1)
-    for start in range(0, n_slow, height):
-        band = slice(start, start + height)
-        rows = slice(start * tile, min(start + height, n_slow) * tile)
+    for band, rows in _bands((n_slow, n_fast), tile):
         total[band] = _sum_tiles(image[rows] * mask[rows], (tile, tile))
         count[band] = _sum_tiles(mask[rows], (tile, tile))
     mean = np.full(count.shape, np.nan)
@@ -165,10 +169,7 @@ def tile_moments(
     """
     n_slow, n_fast = (n // tile for n in image.shape)
     mean, variance = np.empty((2, n_slow, n_fast))
-    height = max(_BAND // (tile * max(n_fast * tile, 1)), 1)
-    for start in range(0, n_slow, height):
-        band = slice(start, start + height)
-        rows = slice(start * tile, (start + height) * tile)
+    for band, rows in _bands((n_slow, n_fast), tile):
         mean[band], variance[band] = _moments_of_band(image[rows], mask[rows], tile)
     return mean, variance
 
