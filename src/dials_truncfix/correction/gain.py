@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.correction.medians import MAD_TO_SD, grouped_median
 from dials_truncfix.correction.regions.scattering import Radii
 from dials_truncfix.correction.regions.tiles import (
-    MAD_TO_SD,
-    grouped_median,
     rings_of_tiles,
     tile_means,
     tile_moments,

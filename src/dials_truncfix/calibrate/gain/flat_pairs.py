@@ -26,8 +26,8 @@ from dials_truncfix.correction.joint_camera.camera_regions import (
     TILE,
     brightness_regions,
 )
+from dials_truncfix.correction.medians import MAD_TO_SD, grouped_median
 from dials_truncfix.correction.regions.annuli import OUTSIDE
-from dials_truncfix.correction.regions.tiles import MAD_TO_SD, grouped_median
 
 Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -47,13 +47,13 @@ from dials_truncfix.calibrate.rings.ring_model import (
     widths,
 )
 from dials_truncfix.calibrate.rings.ring_pixels import refine_on_pixels
+from dials_truncfix.correction.medians import MAD_TO_SD
 
 Array = npt.NDArray[np.float64]
 
 #: Height over its standard deviation of a ring that counts, over all sectors.
 _SIGNIFICANT = 6.0
 _BIWEIGHT = 4.685
-_MAD_TO_SD = 1.4826
 _PASSES = 10
 #: Shift that ends the passes, pixels; the last step is that on pixels.
 _CONVERGED = 0.05
@@ -275,7 +275,7 @@ def _solve(
 def _robust_sd(windows: Sequence[Window], residuals: Sequence[Array]) -> float:
     """Estimate the standard deviation of weighted residuals by their median."""
     used = np.concatenate([r[w.weight > 0] for w, r in zip(windows, residuals)])
-    return max(_MAD_TO_SD * float(np.median(np.abs(used))), 1e-12)
+    return max(MAD_TO_SD * float(np.median(np.abs(used))), 1e-12)
 
 
 def _updated(geometry: RingGeometry, parameters: Array) -> RingGeometry:

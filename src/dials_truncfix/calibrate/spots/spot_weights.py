@@ -13,10 +13,9 @@ from dials_truncfix.calibrate.biweight import (
     plane_inflation,
     plane_weights,
 )
+from dials_truncfix.correction.medians import MAD_TO_SD
 
 Array = npt.NDArray[np.float64]
-
-_MAD_TO_SD = 1.4826
 
 
 def position_weights(observed: Sequence[Array]) -> tuple[list[Array], float]:
@@ -41,9 +40,7 @@ def position_weights(observed: Sequence[Array]) -> tuple[list[Array], float]:
     sd = [max(float(np.median(position)) / MEDIAN_DISTANCE, 1e-9)] * 2
     angle = everything[:, 2][everything[:, 2] != 0]
     sd.append(
-        max(_MAD_TO_SD * float(np.median(np.abs(angle))), 1e-9)
-        if len(angle)
-        else np.inf
+        max(MAD_TO_SD * float(np.median(np.abs(angle))), 1e-9) if len(angle) else np.inf
     )
     # either may make a reflection an outlier
     far = np.maximum(position / sd[0], IN_PLANE * np.abs(everything[:, 2]) / sd[2])

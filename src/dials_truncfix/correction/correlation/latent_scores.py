@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.special import log_ndtr, ndtri
 
+from dials_truncfix.correction.medians import MAD_TO_SD
 from dials_truncfix.correction.regions.grouping import cut_evenly
-from dials_truncfix.correction.regions.tiles import MAD_TO_SD
 
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dials_truncfix.correction.medians import MAD_TO_SD
 from dials_truncfix.correction.regions.annuli import OUTSIDE
-from dials_truncfix.correction.regions.tiles import MAD_TO_SD
 
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
